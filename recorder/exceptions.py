@@ -1,0 +1,95 @@
+"""Everything that can go wrong, sorted by what the caller can do about it.
+
+RecorderError
+    ConfigurationError        fix the settings, then start again
+    ExchangeError
+        ExchangeUnavailable   try again: refused, dropped, timed out, busy
+            AnswerTimeout     the same, because no answer came in time
+        RateLimited           nobody behind this address may ask before ``until``
+        ClockRejected         measure the clock, sign again, try once more
+        AccountRejected       this account is stopped until a person mends its key
+        RequestRejected       do not try again: the exchange will not answer this request
+        MalformedAnswer       do not try again: the wire format is not the known one
+    StorageError
+        StorageUnavailable    try again: PostgreSQL is away, busy, full or read-only
+        StorageRefused        do not try the same rows again: PostgreSQL refuses their content
+        SchemaMismatch        run the migrations first
+"""
+
+from datetime import datetime
+
+
+class RecorderError(Exception):
+    """A failure that a user is told about.
+
+    Attributes:
+        what: What happened, one sentence.
+        why: The likely cause, when it is known.
+        fix: The command or setting that mends it, when there is one.
+    """
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+
+
+class ConfigurationError(RecorderError):
+    """A setting is missing, unknown or wrong."""
+
+
+class ExchangeError(RecorderError):
+    """The exchange did not give a usable answer."""
+
+
+class ExchangeUnavailable(ExchangeError):
+    """The exchange could not be reached or had a fault of its own; the same request may be sent again."""
+
+
+class AnswerTimeout(ExchangeUnavailable):
+    """No answer came in the time allowed."""
+
+
+class RateLimited(ExchangeError):
+    """This address asked too much (429, 418, -1003): nobody behind it may ask again before ``until``.
+
+    Attributes:
+        until: Aware UTC, in this machine's time.
+    """
+
+    def __init__(self, what: str, *, until: datetime, why: str = "", fix: str = "") -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.until = until
+
+
+class ClockRejected(ExchangeError):
+    """The exchange refused the request's timestamp (-1021)."""
+
+
+class AccountRejected(ExchangeError):
+    """The exchange refuses this account's key; only a person can mend that."""
+
+
+class RequestRejected(ExchangeError):
+    """The exchange understood the request and will not answer it."""
+
+
+class MalformedAnswer(ExchangeError):
+    """The answer is not what the documentation of the exchange says; the message names the field."""
+
+
+class StorageError(RecorderError):
+    """PostgreSQL did not take or give the data."""
+
+
+class StorageUnavailable(StorageError):
+    """PostgreSQL is away, busy, full or read-only; the same write may be tried again."""
+
+
+class StorageRefused(StorageError):
+    """PostgreSQL refuses the content of these rows; trying the same rows again cannot help."""
+
+
+class SchemaMismatch(StorageError):
+    """The database's schema is of another revision than this program."""

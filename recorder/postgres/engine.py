@@ -1,0 +1,79 @@
+"""Connections to PostgreSQL: every one with time-outs, in UTC, and with errors in this program's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from recorder.exceptions import SchemaMismatch, StorageError, StorageRefused, StorageUnavailable
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 10
+
+_SESSION = {
+    "application_name": "position-recorder",
+    "TimeZone": "UTC",
+    "synchronous_commit": "on",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+_SAME_DATA_FAILS_AGAIN = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
+_NO_SUCH_OBJECT = frozenset({"3F000", "42P01", "42703", "42883"})
+_FIXES = {
+    "28P01": "put the right password into database.url",
+    "28000": "allow this user and host in pg_hba.conf, or mend database.url",
+    "3D000": "create the database, or mend its name in database.url",
+    "42501": "grant the role of database.url membership of recorder_writer: recorder db roles",
+    "53100": "free disk space on the database server",
+    "53300": "raise max_connections, or the connection limit of the role",
+    "25006": "point database.url at the primary: this server is read-only",
+}
+
+
+def create_engine(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> AsyncEngine:
+    """Return an engine for a ``postgresql://`` URL, whose query part PostgreSQL's driver reads itself."""
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(
+            url, timeout=CONNECT_SECONDS, command_timeout=statement_seconds, server_settings=_SESSION
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, pool_size=4, max_overflow=0, pool_timeout=STATEMENT_SECONDS
+    )
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Translate whatever driver and server raise into a ``StorageError``; unknown ones count as worth a retry."""
+    try:
+        yield
+    except (
+        DBAPIError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        TimeoutError,
+        OSError,
+    ) as error:
+        raise _translate(error) from error
+
+
+def _translate(error: Exception) -> StorageError:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = cause.__cause__ or cause  # SQLAlchemy keeps the driver's own error there
+    state = getattr(cause, "sqlstate", None) or ""
+    why = " ".join(str(cause).split()) or type(cause).__name__
+    if state.startswith(_SAME_DATA_FAILS_AGAIN) or (isinstance(cause, asyncpg.DataError) and not state):
+        return StorageRefused("PostgreSQL refused the data", why=why)
+    if state in _NO_SUCH_OBJECT:
+        return SchemaMismatch("the database has not the tables of this program", why=why, fix="recorder db upgrade")
+    if isinstance(cause, TimeoutError):
+        why = f"no answer in {CONNECT_SECONDS} s (connect) or {STATEMENT_SECONDS} s (statement)"
+    return StorageUnavailable(
+        "PostgreSQL cannot be used",
+        why=f"{why} ({state})" if state else why,
+        fix=_FIXES.get(state, "start PostgreSQL, or mend database.url"),
+    )

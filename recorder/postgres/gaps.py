@@ -1,0 +1,50 @@
+"""Gaps: written once, found from what is recorded."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from recorder.domain.gap import Gap
+
+_ADD = text("""
+    INSERT INTO recorder.gap (account_id, source, started_at, ended_at, reason)
+    SELECT * FROM unnest(
+      CAST(:account_ids AS integer[]), CAST(:sources AS text[]), CAST(:started AS timestamptz[]),
+      CAST(:ended AS timestamptz[]), CAST(:reasons AS text[]))
+    ON CONFLICT (account_id, source, started_at) DO UPDATE SET ended_at = excluded.ended_at
+    WHERE gap.ended_at IS NULL OR gap.ended_at > excluded.ended_at
+""")
+_LAST_SNAPSHOT = text("""
+    SELECT a.name, last."time"
+    FROM recorder.account a
+    CROSS JOIN LATERAL (
+      SELECT s."time" FROM recorder.snapshot s
+      WHERE s.account_id = a.id AND s."time" < :before
+      ORDER BY s."time" DESC LIMIT 1
+    ) AS last
+    WHERE a.name = ANY (CAST(:names AS text[]))
+""")
+
+
+async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], gaps: Sequence[Gap]) -> None:
+    """Add *gaps*. Of two that begin at one instant the shorter stands: what is covered is covered."""
+    if not gaps:
+        return
+    await connection.execute(
+        _ADD,
+        {
+            "account_ids": [account_ids[gap.account] for gap in gaps],
+            "sources": [gap.source for gap in gaps],
+            "started": [gap.started_at for gap in gaps],
+            "ended": [gap.ended_at for gap in gaps],
+            "reasons": [gap.reason for gap in gaps],
+        },
+    )
+
+
+async def last_snapshots(connection: AsyncConnection, accounts: Sequence[str], before: datetime) -> dict[str, datetime]:
+    """Return the time of each account's newest snapshot older than *before*, failed ones included."""
+    rows = await connection.execute(_LAST_SNAPSHOT, {"names": list(accounts), "before": before})
+    return {row.name: row.time for row in rows}

@@ -1,0 +1,86 @@
+"""Snapshots: the door through which everything observed comes into the database."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from recorder.domain.snapshot import Snapshot
+from recorder.postgres.accounts import account_ids
+from recorder.postgres.changes import write_changes
+from recorder.postgres.rowset import RowSet
+from recorder.postgres.samples import write_samples
+from recorder.postgres.schema import require_revision
+
+_MILLISECOND = timedelta(milliseconds=1)
+_SNAPSHOT = RowSet(
+    {"account_id": "integer", "time": "timestamptz"},
+    {
+        "kind": "text",
+        "taken_at": "timestamptz",
+        "outcome": "text",
+        "detail": "text",
+        "position_count": "integer",
+        "duration_ms": "integer",
+        "clock_offset_ms": "integer",
+    },
+)
+# Writers of one account take turns, so that each sees all that the other committed.
+_LOCK = text("""
+    SELECT (SELECT version_num FROM recorder.alembic_version) AS revision,
+           count(pg_advisory_xact_lock(hashtext('recorder.account'), id))
+    FROM (SELECT unnest(CAST(:ids AS integer[])) AS id ORDER BY 1) AS accounts
+""")
+_ADD = text(f"""
+    INSERT INTO recorder.snapshot ({_SNAPSHOT.names}) {_SNAPSHOT.rows}
+    ON CONFLICT (account_id, "time")
+    DO UPDATE SET {_SNAPSHOT.replace}, recorded_at = excluded.recorded_at
+    WHERE snapshot.outcome <> 'ok' AND excluded.outcome = 'ok'
+    RETURNING account_id, "time"
+""")
+
+
+async def write_snapshots(connection: AsyncConnection, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """Write *snapshots*, in any order and any number of times, and return those that were new.
+
+    An ok snapshot replaces a failed one of the same account and time; else the first one stands whole. Each new ok
+    snapshot brings its samples, its changes and the closes it implies, and mends what the snapshot after it implied.
+    The caller owns the transaction: all of it commits together or not at all.
+
+    Raises ``SchemaMismatch``, before anything is written, when the schema is not of this program's revision.
+    """
+    best: dict[tuple[str, datetime], Snapshot] = {}
+    for snapshot in snapshots:
+        known = best.setdefault((snapshot.account, snapshot.time), snapshot)
+        if snapshot.ok and not known.ok:
+            best[snapshot.account, snapshot.time] = snapshot
+    if not best:
+        return []
+    ids = await account_ids(connection, (account for account, _ in best))
+    lock = await connection.execute(_LOCK, {"ids": list(ids.values())})
+    require_revision(lock.one().revision)
+
+    offered = {(ids[account], time): snapshot for (account, time), snapshot in best.items()}
+    rows = await connection.execute(
+        _ADD, _SNAPSHOT.parameters((*place, *_columns(snapshot)) for place, snapshot in offered.items())
+    )
+    written = {(account_id, time): offered[account_id, time] for account_id, time in rows}
+    observed = {place: snapshot for place, snapshot in written.items() if snapshot.ok}
+    if observed:
+        await write_changes(connection, observed)
+        await write_samples(connection, observed)
+    return list(written.values())
+
+
+def _columns(snapshot: Snapshot) -> tuple[str | int | datetime | None, ...]:
+    offset = snapshot.clock_offset
+    return (
+        snapshot.kind,
+        snapshot.taken_at,
+        snapshot.outcome,
+        snapshot.detail or None,
+        len(snapshot.positions),
+        snapshot.duration // _MILLISECOND,
+        None if offset is None else offset // _MILLISECOND,
+    )

@@ -1,0 +1,120 @@
+"""The tables of schema ``recorder``. They belong to the service; people and tools read the views of schema ``bi``.
+
+Every table that grows has ``account_id`` first in its key, so that it can be distributed by account. The samples are
+partitioned by month; the database makes the partitions itself (``recorder.ensure_sample_partitions``).
+"""
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA = "recorder"
+REVISION = "0001"
+"""The revision of the schema this program writes into; a test holds it against the newest migration."""
+
+METADATA = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+INSTANT = DateTime(timezone=True)
+
+account = Table(
+    "account",
+    METADATA,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", INSTANT, nullable=False, server_default=text("now()")),
+)
+
+snapshot = Table(
+    "snapshot",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("time", INSTANT, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("taken_at", INSTANT, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text),
+    Column("position_count", Integer, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("clock_offset_ms", Integer),
+    Column("recorded_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    CheckConstraint("outcome = 'ok' OR position_count = 0", name="failed_is_empty"),
+)
+
+sample = Table(
+    "sample",
+    METADATA,
+    Column("account_id", Integer, primary_key=True),
+    Column("adl", Integer),
+    Column("time", INSTANT, primary_key=True),
+    Column("update_time", INSTANT, nullable=False),
+    Column("symbol", Text, primary_key=True),
+    Column("position_side", Text, primary_key=True),
+    Column("position_amt", Numeric, nullable=False),
+    Column("entry_price", Numeric, nullable=False),
+    Column("break_even_price", Numeric),
+    Column("mark_price", Numeric, nullable=False),
+    Column("unrealized_profit", Numeric, nullable=False),
+    Column("liquidation_price", Numeric),
+    Column("isolated_margin", Numeric),
+    Column("notional", Numeric),
+    Column("margin_asset", Text),
+    Column("isolated_wallet", Numeric),
+    Column("initial_margin", Numeric),
+    Column("maint_margin", Numeric),
+    Column("position_initial_margin", Numeric),
+    Column("open_order_initial_margin", Numeric),
+    Column("bid_notional", Numeric),
+    Column("ask_notional", Numeric),
+    Column("extra", JSONB),
+    postgresql_partition_by="RANGE (time)",
+)
+
+change = Table(
+    "change",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("position_side", Text, primary_key=True),
+    Column("update_time", INSTANT, primary_key=True),
+    Column("dated_by_exchange", Boolean, primary_key=True),
+    Column("position_amt", Numeric, nullable=False),
+    Column("entry_price", Numeric, nullable=False),
+    Column("break_even_price", Numeric),
+    Column("margin_asset", Text),
+    Column("accumulated_realized", Numeric),
+    Column("reason", Text),
+    Column("source", Text, nullable=False),
+    Column("snapshot_time", INSTANT),
+    Column("observed_at", INSTANT, nullable=False),
+)
+
+gap = Table(
+    "gap",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("started_at", INSTANT, primary_key=True),
+    Column("ended_at", INSTANT),
+    Column("reason", Text, nullable=False),
+    Column("repaired_by", Text),
+    CheckConstraint("ended_at >= started_at", name="ends_after_start"),
+)
