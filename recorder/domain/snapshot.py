@@ -29,6 +29,8 @@ class Outcome(StrEnum):
     REQUEST_REJECTED = "request_rejected"
     MALFORMED = "malformed"
     MISSED = "missed"
+    STOPPED = "stopped"
+    INTERNAL_ERROR = "internal_error"
     REFUSED_BY_DATABASE = "refused_by_database"
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from recorder.exceptions import SchemaMismatch, StorageError, StorageRefused, StorageUnavailable
@@ -55,6 +56,7 @@ def storage_errors() -> Iterator[None]:
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
+        PoolTimeoutError,
         TimeoutError,
         OSError,
     ) as error:
@@ -62,7 +64,7 @@ def storage_errors() -> Iterator[None]:
 
 
 def _translate(error: Exception) -> StorageError:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause: BaseException = (error.orig if isinstance(error, DBAPIError) else None) or error
     cause = cause.__cause__ or cause  # SQLAlchemy keeps the driver's own error there
     state = getattr(cause, "sqlstate", None) or ""
     why = " ".join(str(cause).split()) or type(cause).__name__

@@ -5,9 +5,10 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.domain.snapshot import Snapshot
+from recorder.postgres.engine import storage_errors
 from recorder.postgres.rowset import RowSet, number
 
 _SAMPLE = RowSet(
@@ -74,10 +75,11 @@ async def write_samples(connection: AsyncConnection, observed: Mapping[tuple[int
         await connection.execute(_ADD, _SAMPLE.parameters(rows))
 
 
-async def ensure_partitions(connection: AsyncConnection, since: datetime, until: datetime) -> int:
-    """Make the monthly partitions from *since* to *until* that are missing, and return how many were made.
+async def prepare_partitions(engine: AsyncEngine, since: datetime, until: datetime) -> None:
+    """Make the monthly partitions from *since* to *until* that are missing. Raises ``StorageError``.
 
     Samples without one are not lost: they lie in the default partition and are moved when theirs is made.
     """
-    made: int = await connection.scalar(_ENSURE_PARTITIONS, {"since": since, "until": until}) or 0
-    return made
+    with storage_errors():
+        async with engine.begin() as connection:
+            await connection.execute(_ENSURE_PARTITIONS, {"since": since, "until": until})
