@@ -1,0 +1,36 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from recorder.simulator.errors import ApiError
+from recorder.simulator.listen_keys import ListenKeys
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_starting_again_gives_the_same_key_and_prolongs_it() -> None:
+    keys = ListenKeys()
+    key = keys.start("main", NOON)
+    assert keys.start("main", NOON + 0.9 * HOUR) == key
+    assert keys.start("main", NOON + 1.8 * HOUR) == key
+    assert keys.start("hedge", NOON) != key
+
+
+def test_an_hour_after_it_was_last_asked_for_a_key_is_gone() -> None:
+    keys = ListenKeys()
+    key = keys.start("main", NOON)
+    assert keys.ping("main", NOON + 0.9 * HOUR) == key
+    with pytest.raises(ApiError) as caught:
+        keys.ping("main", NOON + 1.9 * HOUR)
+    assert caught.value.code == -1125
+    assert keys.start("main", NOON + 2 * HOUR) != key
+
+
+def test_a_stopped_key_is_gone_at_once() -> None:
+    keys = ListenKeys()
+    keys.start("main", NOON)
+    keys.stop("main")
+    keys.stop("main")
+    with pytest.raises(ApiError):
+        keys.ping("main", NOON)
