@@ -1,9 +1,9 @@
 """What tests share: PostgreSQL servers of both supported ends, and a fresh database of each in milliseconds."""
 
 import asyncio
-import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,8 +16,8 @@ from recorder.postgres.engine import create_engine
 from recorder.postgres.schema import upgrade
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
-EMBEDDED = "embedded 18"
-OLDEST = "Debian's 15"
+EMBEDDED = "embedded-18"
+OLDEST = "debian-15"
 
 
 class Server:
@@ -46,29 +46,21 @@ class Server:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[dict[str, Server]]:
     """Every PostgreSQL that can be had here, by name; they run until the tests are over."""
+    binaries = {EMBEDDED: None} | ({OLDEST: DEBIAN} if DEBIAN.is_dir() else {})
     running: dict[str, Server] = {}
-    done = asyncio.Event()
+    stack = AsyncExitStack()
 
-    async def run() -> AsyncIterator[None]:
-        folder = Path(tempfile.mkdtemp(prefix="recorder-tests-"))
-        folder.chmod(0o711)
-        async with embedded_postgres(folder / "18") as newest:
-            running[EMBEDDED] = Server(newest)
-            await running[EMBEDDED].make_template()
-            if not DEBIAN.is_dir():
-                yield
-                return
-            async with embedded_postgres(folder / "15", binaries=DEBIAN) as oldest:
-                running[OLDEST] = Server(oldest)
-                await running[OLDEST].make_template()
-                yield
+    async def start(folder: Path) -> None:
+        for name, directory in binaries.items():
+            url = await stack.enter_async_context(embedded_postgres(folder / name, binaries=directory))
+            running[name] = Server(url)
+            await running[name].make_template()
 
-    with asyncio.Runner() as runner:
-        life = run()
-        runner.run(anext(life))
+    with tempfile.TemporaryDirectory(prefix="recorder-tests-") as name, asyncio.Runner() as runner:
+        Path(name).chmod(0o711)  # started as root, PostgreSQL runs as another user
+        runner.run(start(Path(name)))
         yield running
-        done.set()
-        runner.run(anext(life, None))
+        runner.run(stack.aclose())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

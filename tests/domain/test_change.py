@@ -64,7 +64,7 @@ def test_each_update_time_is_one_change() -> None:
 
 def test_a_position_that_vanishes_is_closed_by_an_inferred_change_at_the_slot() -> None:
     _, close = history(seen(0, state("1", NOON - SECOND)), seen(1))
-    assert (close.update_time, close.position_amt, close.entry_price) == (NOON + MINUTE, 0, 0)
+    assert (close.update_time, close.position_amt, close.entry_price) == (NOON + MINUTE, Decimal(0), Decimal(0))
     assert close.source is ChangeSource.INFERRED
     assert close.observed_at == NOON + MINUTE + timedelta(milliseconds=150)
 

@@ -32,13 +32,13 @@ TABLES = {
 
 
 def row(symbol: str = "BTCUSDT", amount: str = "1", at: datetime = NOON - SECOND, **fields: Any) -> Position:
-    given = {
+    defaults: dict[str, Any] = {
         "position_side": "BOTH",
         "entry_price": Decimal(100),
         "mark_price": Decimal("101.5"),
         "unrealized_profit": Decimal("1.5"),
     }
-    return Position(symbol=symbol, position_amt=Decimal(amount), update_time=at, **(given | fields))
+    return Position(symbol=symbol, position_amt=Decimal(amount), update_time=at, **(defaults | fields))
 
 
 def ok(minute: int, *rows: Position, account: str = "main", kind: Kind = Kind.SLOT) -> Snapshot:

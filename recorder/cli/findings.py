@@ -1,0 +1,149 @@
+"""Findings: what a look at everything that recording needs brings to light."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from recorder.binance.client import Client
+from recorder.binance.signing import Credentials
+from recorder.config.settings import Settings
+from recorder.exceptions import ExchangeError, RecorderError
+from recorder.postgres.database import open_database, require_schema
+from recorder.postgres.questions import ServerFacts, server_facts
+from recorder.postgres.tables import REVISION
+from recorder.service import credentials, database_url, open_client
+
+_OLDEST = 15
+_CLOCK_TOLERANCE = timedelta(seconds=1)
+_CONNECT = timedelta(seconds=10)
+
+
+class Grade(StrEnum):
+    """How bad it is: a warning does not keep anything from being recorded."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `recorder check`."""
+
+    subject: str
+    grade: Grade
+    what: str
+    why: str = ""
+    fix: str = ""
+
+    @classmethod
+    def of(cls, subject: str, error: RecorderError) -> Self:
+        return cls(subject, Grade.FAIL, error.what, error.why, error.fix)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+async def findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield what is found, subject by subject. Only asks: writes nothing and changes nothing."""
+    every, names = settings.snapshot.every, [each.name for each in settings.accounts]
+    source = f"from {settings.file}" if settings.file else "from the environment"
+    yield Finding(
+        "configuration",
+        Grade.OK,
+        f"{source}: {len(names)} account(s) every {every.total_seconds():g} s: {', '.join(names)}",
+    )
+    for warning in settings.warnings():
+        yield Finding("configuration", Grade.WARN, warning)
+    try:
+        async with open_database(database_url(settings), settings.data_dir) as engine:
+            async for finding in _database(engine, settings):
+                yield finding
+    except RecorderError as error:
+        yield Finding.of("database", error)
+    try:
+        accounts = credentials(settings)
+        async with open_client(settings) as client:
+            async for finding in _exchange(client, accounts, settings):
+                yield finding
+    except RecorderError as error:
+        yield Finding.of("exchange", error)
+
+
+async def _database(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Finding]:
+    facts = await server_facts(engine)
+    where = settings.database.redacted or f"embedded, under {settings.data_dir}"
+    if facts.version < _OLDEST:
+        yield Finding(
+            "database", Grade.FAIL, f"PostgreSQL {facts.version} is too old", f"{_OLDEST} is the oldest supported"
+        )
+    else:
+        yield Finding("database", Grade.OK, f"PostgreSQL {facts.version}, {where}")
+    for finding in _doubts(facts):
+        yield finding
+    await require_schema(engine)
+    yield Finding("schema", Grade.OK, f"revision {REVISION}")
+
+
+def _doubts(facts: ServerFacts) -> list[Finding]:
+    doubts = []
+    if not facts.fsync:
+        why = "a crash of its machine can lose or corrupt what it confirmed"
+        doubts.append(Finding("database", Grade.WARN, "fsync is off", why, "set fsync = on in postgresql.conf"))
+    if not facts.full_page_writes:
+        why = "a crash of its machine can corrupt pages"
+        doubts.append(
+            Finding(
+                "database", Grade.WARN, "full_page_writes is off", why, "set full_page_writes = on in postgresql.conf"
+            )
+        )
+    skew = abs(facts.now - datetime.now(UTC))
+    if skew > _CLOCK_TOLERANCE:
+        what = f"its clock and this machine's differ by {skew.total_seconds():.1f} s"
+        doubts.append(
+            Finding("database", Grade.WARN, what, "ages in bi.freshness are wrong by that", "run an NTP client")
+        )
+    return doubts
+
+
+async def _exchange(client: Client, accounts: list[Credentials], settings: Settings) -> AsyncIterator[Finding]:
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(_CONNECT.total_seconds()):
+            await client.measure_clock()
+    except TimeoutError:
+        yield Finding(
+            "exchange",
+            Grade.FAIL,
+            f"no connection to {settings.exchange.ws_api_url} within {_CONNECT.total_seconds():g} s",
+            client.status().last_error,
+            "see that this machine may reach it, or mend exchange.ws_api_url",
+        )
+        return
+    except ExchangeError as error:
+        yield Finding.of("exchange", error)
+        return
+    status, took = client.status(), asyncio.get_running_loop().time() - began
+    limit = f"; its limit is {status.weight_limit} weight a minute" if status.weight_limit else ""
+    yield Finding("exchange", Grade.OK, f"{settings.exchange.ws_api_url} answers, {took * 1000:.0f} ms{limit}")
+    offset = status.clock_offset or timedelta(0)
+    if abs(offset) > _CLOCK_TOLERANCE:
+        what = f"this machine's clock is off by {-offset.total_seconds():+.1f} s"
+        why = "requests are corrected for it, but slots are by this clock"
+        yield Finding("clock", Grade.WARN, what, why, "run an NTP client such as chrony or systemd-timesyncd")
+    else:
+        yield Finding("clock", Grade.OK, f"within {abs(offset).total_seconds() * 1000:.0f} ms of the exchange's")
+    for each in accounts:
+        subject = f"account {each.account}"
+        try:
+            answer = await client.positions(each, settings.snapshot.timeout)
+        except ExchangeError as error:
+            yield Finding.of(subject, error)
+        else:
+            took_ms = answer.duration.total_seconds() * 1000
+            yield Finding(subject, Grade.OK, f"{len(answer.positions)} position row(s), {took_ms:.0f} ms")

@@ -1,0 +1,75 @@
+"""Metrics for Prometheus: one object with its own registry, so that nothing is shared between tests or services."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from recorder.domain.snapshot import Snapshot
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """What the service counts. The account label is the name the operator chose, never a key."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._snapshots = Counter(
+            "recorder_snapshots",
+            "Snapshots committed to PostgreSQL, by outcome.",
+            ("account", "outcome"),
+            registry=self.registry,
+        )
+        self._samples = Counter(
+            "recorder_samples", "Position rows committed to PostgreSQL.", ("account",), registry=self.registry
+        )
+        self._last_ok = Gauge(
+            "recorder_last_ok_snapshot_timestamp_seconds",
+            "Time of the newest committed ok snapshot.",
+            ("account",),
+            registry=self.registry,
+        )
+        self._answer = Histogram(
+            "recorder_snapshot_duration_seconds",
+            "From asking an account to its answer, or to giving up.",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=self.registry,
+        )
+        self._delay = Histogram(
+            "recorder_commit_delay_seconds",
+            "From the time of a snapshot to its commit.",
+            buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600),
+            registry=self.registry,
+        )
+        self._let_go = Counter(
+            "recorder_let_go_snapshots",
+            "Snapshots let go because PostgreSQL was away for longer than the memory lasts; each is in bi.gap.",
+            ("account",),
+            registry=self.registry,
+        )
+        self._database_errors = Counter(
+            "recorder_database_errors", "Failed attempts to write to PostgreSQL.", registry=self.registry
+        )
+
+    def committed(self, snapshot: Snapshot, delay_seconds: float) -> None:
+        """Count a snapshot that was new to the database, committed this long after its time."""
+        self._snapshots.labels(snapshot.account, snapshot.outcome).inc()
+        self._samples.labels(snapshot.account).inc(len(snapshot.positions))
+        self._answer.observe(snapshot.duration.total_seconds())
+        self._delay.observe(max(delay_seconds, 0))
+        if snapshot.ok:
+            self._last_ok.labels(snapshot.account).set(snapshot.time.timestamp())
+
+    def let_go(self, account: str) -> None:
+        self._let_go.labels(account).inc()
+
+    def database_failed(self) -> None:
+        self._database_errors.inc()
+
+    def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Export the gauge ``recorder_<name>``, whose value is asked for at every scrape."""
+        Gauge(f"recorder_{name}", meaning, registry=self.registry).set_function(value)
+
+    def text(self) -> bytes:
+        """All metrics in the text format of Prometheus."""
+        return generate_latest(self.registry)

@@ -1,0 +1,130 @@
+"""Questions: the SELECTs behind the commands, asked of the same views that everybody else reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from recorder.postgres.engine import storage_errors
+
+Rows = Sequence[dict[str, Any]]
+"""One mapping a row, keys in the order of the columns; numbers are ``Decimal``, times aware UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What matters of a server to who relies on it: its major version, whether it keeps what it confirms, its clock."""
+
+    version: int
+    fsync: bool
+    full_page_writes: bool
+    now: datetime
+
+
+_LATEST = text("""
+    SELECT account, symbol, position_side, position_amt, entry_price, mark_price, unrealized_profit, margin_asset,
+           update_time, time, extract(epoch FROM age) AS age_seconds
+    FROM bi.position_latest
+    WHERE CAST(:account AS text) IS NULL OR account = :account
+    ORDER BY account, symbol, position_side
+""")
+_AT = text("""
+    SELECT account, symbol, position_side, position_amt, entry_price, break_even_price, margin_asset, update_time,
+           valid_to, source
+    FROM bi.positions_at(:at)
+    WHERE position_amt <> 0 AND (CAST(:account AS text) IS NULL OR account = :account)
+    ORDER BY account, symbol, position_side
+""")
+_HISTORY = text("""
+    SELECT account, symbol, position_side, update_time, valid_to, position_amt, entry_price, break_even_price,
+           margin_asset, accumulated_realized, reason, source, observed_at
+    FROM bi.position_history
+    WHERE (CAST(:account AS text) IS NULL OR account = :account)
+      AND (CAST(:symbol AS text) IS NULL OR symbol = :symbol)
+      AND (CAST(:since AS timestamptz) IS NULL OR update_time >= :since)
+    ORDER BY update_time, account, symbol, position_side
+""")
+_GAPS = text("""
+    SELECT account, source, started_at, ended_at, reason, repaired_by
+    FROM bi.gap
+    WHERE CAST(:since AS timestamptz) IS NULL OR ended_at IS NULL OR ended_at >= :since
+    ORDER BY started_at, account, source
+""")
+_FACTS = text("""
+    SELECT current_setting('server_version_num')::integer / 10000 AS version,
+           current_setting('fsync') = 'on' AS fsync,
+           current_setting('full_page_writes') = 'on' AS full_page_writes,
+           clock_timestamp() AS now
+""")
+_SUMMARY = text("""
+    SELECT a.name AS account,
+           count(s.*) FILTER (WHERE s.outcome = 'ok') AS ok_snapshots,
+           count(s.*) FILTER (WHERE s.outcome <> 'ok') AS failed_snapshots,
+           coalesce(sum(s.position_count), 0) AS samples,
+           (SELECT count(*) FROM recorder.change c WHERE c.account_id = a.id) AS changes,
+           (SELECT count(*) FROM recorder.change c WHERE c.account_id = a.id AND c.source = 'inferred') AS closes,
+           (SELECT count(*) FROM recorder.gap g WHERE g.account_id = a.id) AS gaps,
+           min(s."time") AS first_time,
+           max(s."time") AS last_time
+    FROM recorder.account a
+    LEFT JOIN recorder.snapshot s ON s.account_id = a.id
+    GROUP BY a.id, a.name
+    ORDER BY a.name
+""")
+_ROWS = text("""
+    SELECT s.outcome, p.symbol, p.position_side, p.update_time, p.position_amt, p.mark_price, p.unrealized_profit
+    FROM bi.snapshot s
+    LEFT JOIN bi.position_sample p ON p.account = s.account AND p.time = s.time
+    WHERE s.account = :account AND s.time = :time AND s.outcome = 'ok'
+""")
+
+
+async def open_positions(engine: AsyncEngine, account: str | None) -> Rows:
+    """What is held now: the open positions of each account's newest ok snapshot."""
+    return await _ask(engine, _LATEST, account=account)
+
+
+async def positions_at(engine: AsyncEngine, account: str | None, at: datetime) -> Rows:
+    """What was held then: the open positions whose state was in force at *at*."""
+    return await _ask(engine, _AT, account=account, at=at)
+
+
+async def history(engine: AsyncEngine, account: str | None, symbol: str | None, since: datetime | None) -> Rows:
+    """Every change of every position, oldest first."""
+    return await _ask(engine, _HISTORY, account=account, symbol=symbol, since=since)
+
+
+async def gaps(engine: AsyncEngine, since: datetime | None) -> Rows:
+    """The intervals in which accounts were not watched, open ones included."""
+    return await _ask(engine, _GAPS, since=since)
+
+
+async def summary(engine: AsyncEngine) -> Rows:
+    """How much is recorded of each account."""
+    return await _ask(engine, _SUMMARY)
+
+
+async def server_facts(engine: AsyncEngine) -> ServerFacts:
+    """What kind of server this is. Raises ``StorageError``, like every question."""
+    (facts,) = await _ask(engine, _FACTS)
+    return ServerFacts(**facts)
+
+
+async def recorded_rows(engine: AsyncEngine, account: str, time: datetime) -> set[tuple[Any, ...]] | None:
+    """What tells the ok snapshot at *time* from any other: symbol, side, time, amount, mark price, profit of each row.
+
+    ``None`` when there is none.
+    """
+    rows = await _ask(engine, _ROWS, account=account, time=time)
+    if not rows:
+        return None
+    return {tuple(row.values())[1:] for row in rows if row["symbol"] is not None}
+
+
+async def _ask(engine: AsyncEngine, question: TextClause, **values: Any) -> Rows:
+    with storage_errors():
+        async with engine.connect() as connection:
+            return [dict(row) for row in (await connection.execute(question, values)).mappings()]

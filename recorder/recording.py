@@ -1,0 +1,260 @@
+"""Recording, the one thing this program does: observation in, rows out.
+
+What was observed waits in a bounded backlog until it is committed; while PostgreSQL is away it waits there. What the
+backlog cannot hold is let go, newest first, and written down as a gap as soon as there is room again.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from recorder.binance.client import PositionsAnswer
+from recorder.domain.gap import Gap, GapReason, GapSource
+from recorder.domain.snapshot import Kind, Outcome, Snapshot
+from recorder.exceptions import (
+    AccountRejected,
+    AnswerTimeout,
+    ClockRejected,
+    ExchangeError,
+    ExchangeUnavailable,
+    MalformedAnswer,
+    RateLimited,
+    RequestRejected,
+    StorageError,
+    StorageRefused,
+)
+from recorder.metrics import Metrics
+from recorder.postgres.accounts import account_ids
+from recorder.postgres.engine import storage_errors
+from recorder.postgres.gaps import write_gaps
+from recorder.postgres.snapshots import write_snapshots
+
+BACKLOG_ROWS = 20_000
+"""How much waits in memory at most, in position rows: some 50 MB. A failed snapshot or a gap counts as one row."""
+
+_BATCH_ROWS = 2_000
+_LONGEST_PAUSE = 5.0
+
+_OUTCOMES: tuple[tuple[type[ExchangeError], Outcome], ...] = (
+    (AnswerTimeout, Outcome.TIMEOUT),
+    (ExchangeUnavailable, Outcome.UNREACHABLE),
+    (RateLimited, Outcome.RATE_LIMITED),
+    (ClockRejected, Outcome.CLOCK),
+    (AccountRejected, Outcome.ACCOUNT_REJECTED),
+    (RequestRejected, Outcome.REQUEST_REJECTED),
+    (MalformedAnswer, Outcome.MALFORMED),
+)
+
+log = logging.getLogger(__name__)
+
+
+async def take_snapshot(
+    account: str, time: datetime, kind: Kind, ask: Callable[[], Awaitable[PositionsAnswer]], *, detail: str = ""
+) -> Snapshot:
+    """Ask for an account's positions and return what came of it; every way the exchange can fail is an outcome."""
+    started = datetime.now(UTC)
+    try:
+        answer = await ask()
+    except ExchangeError as error:
+        given_up = datetime.now(UTC)
+        return Snapshot(
+            account=account,
+            time=time,
+            kind=kind,
+            taken_at=given_up,
+            duration=given_up - started,
+            outcome=next(outcome for failure, outcome in _OUTCOMES if isinstance(error, failure)),
+            detail="; ".join(filter(None, (error.what, error.why, error.fix, detail))),
+        )
+    return Snapshot(
+        account=account,
+        time=time,
+        kind=kind,
+        taken_at=answer.taken_at,
+        duration=answer.duration,
+        clock_offset=answer.clock_offset,
+        detail=detail,
+        positions=answer.positions,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """How recording goes: what waits, what was let go, and how far each account is committed.
+
+    Attributes:
+        failing_since: When PostgreSQL was last lost, ``None`` while it takes what it is given.
+        committed: Time of the newest committed snapshot of each account, of any outcome.
+        committed_ok: The same for ok snapshots.
+    """
+
+    backlog_rows: int
+    backlog_snapshots: int
+    let_go: int
+    failing_since: datetime | None
+    error: str
+    committed: dict[str, datetime]
+    committed_ok: dict[str, datetime]
+
+
+class Recording:
+    """Takes observations at any moment without waiting, and commits them in their order.
+
+    ``run`` must be running for anything to be written; it ends only by cancellation.
+    """
+
+    def __init__(self, engine: AsyncEngine, metrics: Metrics, *, backlog_rows: int = BACKLOG_ROWS) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._bound = backlog_rows
+        self._backlog: deque[Snapshot | Gap] = deque()
+        self._rows = 0
+        self._given = asyncio.Event()
+        self._written = asyncio.Condition()
+        self._kept: dict[str, datetime] = {}
+        self._letting_go: dict[str, datetime] = {}
+        self._let_go = 0
+        self._failing_since: datetime | None = None
+        self._error = ""
+        self._committed: dict[str, datetime] = {}
+        self._committed_ok: dict[str, datetime] = {}
+
+    def record(self, snapshot: Snapshot) -> None:
+        """Take *snapshot*, or let it go when the backlog is full: then its time becomes part of a gap."""
+        account = snapshot.account
+        if self._rows + _size(snapshot) > self._bound:
+            if account not in self._letting_go:
+                log.error("backlog full: snapshots of %s are let go until PostgreSQL is back", account)
+                self._letting_go[account] = self._kept.get(account, snapshot.time)
+            self._let_go += 1
+            self._metrics.let_go(account)
+            return
+        if account in self._letting_go:
+            self._put(
+                Gap(
+                    account=account,
+                    source=GapSource.SNAPSHOT,
+                    started_at=self._letting_go.pop(account),
+                    ended_at=snapshot.time,
+                    reason=GapReason.BUFFER_FULL,
+                )
+            )
+        self._kept[account] = snapshot.time
+        self._put(snapshot)
+
+    def record_gap(self, gap: Gap) -> None:
+        """Take *gap*; gaps are few and are never let go."""
+        self._put(gap)
+
+    async def run(self) -> None:
+        """Commit what is given, for ever. While PostgreSQL fails the same batch is tried again and again."""
+        attempt = 0
+        while True:
+            if not self._backlog:
+                self._given.clear()
+                await self._given.wait()
+            batch = self._next_batch()
+            try:
+                new = await self._commit(batch)
+            except StorageError as error:
+                self._failed(error)
+                attempt += 1
+                await asyncio.sleep(random.uniform(0.5, 1) * min(_LONGEST_PAUSE, 0.1 * 2**attempt))  # noqa: S311
+                continue
+            attempt = 0
+            await self._done(batch, new)
+
+    async def drained(self) -> None:
+        """Wait until everything given so far is committed."""
+        async with self._written:
+            await self._written.wait_for(lambda: not self._backlog)
+
+    @property
+    def status(self) -> RecordingStatus:
+        return RecordingStatus(
+            backlog_rows=self._rows,
+            backlog_snapshots=sum(isinstance(item, Snapshot) for item in self._backlog),
+            let_go=self._let_go,
+            failing_since=self._failing_since,
+            error=self._error,
+            committed=dict(self._committed),
+            committed_ok=dict(self._committed_ok),
+        )
+
+    def _put(self, item: Snapshot | Gap) -> None:
+        self._backlog.append(item)
+        self._rows += _size(item)
+        self._given.set()
+
+    def _next_batch(self) -> list[Snapshot | Gap]:
+        batch: list[Snapshot | Gap] = []
+        rows = 0
+        for item in self._backlog:
+            rows += _size(item)
+            if batch and rows > _BATCH_ROWS:
+                break
+            batch.append(item)
+        return batch
+
+    async def _commit(self, batch: Sequence[Snapshot | Gap]) -> list[Snapshot]:
+        """Write *batch* and return the snapshots that were new; one that PostgreSQL refuses is written as failed."""
+        try:
+            return await write(self._engine, batch)
+        except StorageRefused as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                return await self._commit(batch[:middle]) + await self._commit(batch[middle:])
+            (item,) = batch
+            if isinstance(item, Gap) or not item.ok:
+                raise
+            log.error("PostgreSQL refuses the snapshot of %s at %s: %s", item.account, item.time, error.why)
+            refused = replace(item, outcome=Outcome.REFUSED_BY_DATABASE, detail=error.why, positions=())
+            return await write(self._engine, [refused])
+
+    def _failed(self, error: StorageError) -> None:
+        self._metrics.database_failed()
+        self._error = "; ".join(filter(None, (error.what, error.why)))
+        if self._failing_since is None:
+            self._failing_since = datetime.now(UTC)
+            log.error("%s: %s; recording goes on in memory; to mend it: %s", error.what, error.why, error.fix)
+
+    async def _done(self, batch: Sequence[Snapshot | Gap], new: Sequence[Snapshot]) -> None:
+        if self._failing_since is not None:
+            away = datetime.now(UTC) - self._failing_since
+            log.warning("PostgreSQL is back after %.0f s, %d rows were waiting", away.total_seconds(), self._rows)
+            self._failing_since, self._error = None, ""
+        for item in batch:
+            self._backlog.popleft()
+            self._rows -= _size(item)
+            if isinstance(item, Snapshot):
+                self._note(item)
+        now = datetime.now(UTC)
+        for snapshot in new:
+            self._metrics.committed(snapshot, (now - snapshot.time).total_seconds())
+        async with self._written:
+            self._written.notify_all()
+
+    def _note(self, snapshot: Snapshot) -> None:
+        for newest in (self._committed, self._committed_ok) if snapshot.ok else (self._committed,):
+            newest[snapshot.account] = max(newest.get(snapshot.account, snapshot.time), snapshot.time)
+
+
+async def write(engine: AsyncEngine, items: Sequence[Snapshot | Gap]) -> list[Snapshot]:
+    """Commit *items* in one transaction and return the snapshots that were new. Raises ``StorageError``."""
+    gaps = [item for item in items if isinstance(item, Gap)]
+    with storage_errors():
+        async with engine.begin() as connection:
+            new = await write_snapshots(connection, [item for item in items if isinstance(item, Snapshot)])
+            if gaps:
+                await write_gaps(connection, await account_ids(connection, {gap.account for gap in gaps}), gaps)
+    return new
+
+
+def _size(item: Snapshot | Gap) -> int:
+    return 1 + len(item.positions) if isinstance(item, Snapshot) else 1
