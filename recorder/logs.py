@@ -32,7 +32,15 @@ _REPEATS_KEPT = 1000
 # What these say below the level tells nothing about the recorder, and DEBUG lines cut frames short in mid-secret,
 # where a search by value cannot find it.
 _QUIETER = {
-    logging.WARNING: ("websockets", "httpx", "httpcore", "apscheduler", "sqlalchemy", "uvicorn.access"),
+    logging.WARNING: (
+        "websockets",
+        "httpx",
+        "httpcore",
+        "apscheduler",
+        "sqlalchemy",
+        "uvicorn.access",
+        "alembic.runtime.plugins",
+    ),
     logging.INFO: ("asyncio", "alembic", "uvicorn", "uvicorn.error"),
 }
 

@@ -91,6 +91,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         except StorageUnavailable as error:
             log.error("%s: %s; until it is there, recording goes on in memory", error.what, error.why)
         client = await stack.enter_async_context(open_client(settings))
+        log.info("recording %d account(s) every %g s", len(accounts), settings.snapshot.every.total_seconds())
         service = Service(accounts, engine, client, every=settings.snapshot.every, timeout=settings.snapshot.timeout)
         await service.run(stop, listener)
 

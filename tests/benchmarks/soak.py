@@ -1,0 +1,151 @@
+"""The recorder under the load of a desk: 50 accounts with about 20 positions each, every 10 s.
+
+A real ``recorder run`` process in front of a simulated exchange with a weight budget of 2,000, recording into its own
+embedded PostgreSQL. Prints what it measured and exits 1 when a slot is missing, a snapshot is not ok, a close of the
+simulator's own record is not in the history, or a budget is not kept:
+
+    make soak            or: python -m tests.benchmarks.soak --minutes 5
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+
+from recorder.domain.slot import slot_at, slots_between
+from recorder.simulator.exchange import Simulator
+from recorder.simulator.scenario import Scenario
+from recorder.simulator.settings import settings_text
+from recorder.simulator.trader import Habits
+from recorder.simulator.world import World
+
+EVERY = timedelta(seconds=10)
+ACCOUNTS = 50
+POSITIONS = 20
+COMMITTED_WITHIN = 1.0  # seconds after the slot
+MEMORY_MB = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the recorder's process used: the largest resident memory so far in MB, and processor seconds."""
+
+    resident_mb: float
+    cpu_seconds: float
+
+    @classmethod
+    def of(cls, pid: int) -> "Usage":
+        status = Path(f"/proc/{pid}/status").read_text()
+        (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return cls(int(peak) / 1024, ticks / os.sysconf("SC_CLK_TCK"))
+
+
+async def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=5)
+    minutes: float = parser.parse_args(arguments).minutes
+    began = datetime.now(UTC)
+    habits = Habits(positions=POSITIONS, pause=timedelta(seconds=30), rest=timedelta(seconds=25))
+    world = Scenario(accounts=ACCOUNTS, habits=habits).world(1, began)
+    with tempfile.TemporaryDirectory(prefix="recorder-soak-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        async with Simulator(world) as exchange:
+            config = folder / "recorder.toml"
+            config.write_text(
+                f'[storage]\ndata_dir = "{folder / "data"}"\n[snapshot]\nevery = "{EVERY.seconds}s"\n[http]\nlisten = ""\n'
+                + settings_text(exchange, world.accounts.values(), folder).replace(
+                    "[exchange]\n", "[exchange]\nweight_budget = 2000\n"
+                )
+            )
+            command = [sys.executable, "-c", "from recorder.cli.main import main; main()"]
+            recorder = await asyncio.create_subprocess_exec(*command, "run", "--config", str(config))
+            await asyncio.sleep(minutes * 60)
+            usage = Usage.of(recorder.pid)
+            lasted = datetime.now(UTC) - began
+            url = (await _output(*command, "db", "url", "--config", str(config))).strip()
+            connection = await asyncpg.connect(url)
+            last_slot = slot_at(datetime.now(UTC), EVERY)
+            await asyncio.sleep(2)
+            failures = [*await _slots(connection, world, last_slot), *await _closes(connection, world, last_slot)]
+            await connection.close()
+            recorder.send_signal(signal.SIGTERM)
+            code = await recorder.wait()
+    if code != 0:
+        failures.append(f"recorder run ended with exit code {code}")
+    print(f"resident memory, largest: {usage.resident_mb:.0f} MB (budget {MEMORY_MB})")
+    print(f"processor: {100 * usage.cpu_seconds / lasted.total_seconds():.1f} % of a core")
+    if usage.resident_mb > MEMORY_MB:
+        failures.append("too much memory")
+    print("\n".join(f"FAILED: {failure}" for failure in failures) or "all held")
+    return 1 if failures else 0
+
+
+async def _slots(connection: asyncpg.Connection, world: World, last: datetime) -> list[str]:
+    """Print how slots were answered, and return what is wrong: each account has one ok snapshot at every slot."""
+    rows = await connection.fetch(
+        """
+        SELECT a.name, s.time, s.outcome, s.detail, extract(epoch FROM s.recorded_at - s.time)::float8 AS delay
+        FROM recorder.snapshot s JOIN recorder.account a ON a.id = s.account_id
+        WHERE s.kind = 'slot' AND s.time <= $1
+        """,
+        last,
+    )
+    answered = {(row["name"], row["time"]) for row in rows}
+    first = min(row["time"] for row in rows)
+    due = {(name, slot) for name in world.accounts for slot in slots_between(first - EVERY, last, EVERY)}
+    failed = [row for row in rows if row["outcome"] != "ok"]
+    delays = sorted(row["delay"] for row in rows)
+    print(f"snapshots: {len(rows)} of {len(due)} due, {len(failed)} failed")
+    print(
+        f"slot to commit: median {delays[len(delays) // 2]:.3f} s, p99 {delays[len(delays) * 99 // 100]:.3f} s, "
+        f"largest {delays[-1]:.3f} s (budget {COMMITTED_WITHIN} s)"
+    )
+    print(f"samples: {await connection.fetchval('SELECT count(*) FROM recorder.sample')}")
+    failures = [f"no snapshot of {name} at {slot}" for name, slot in sorted(due - answered)]
+    failures += [f"{row['name']} at {row['time']}: {row['outcome']}: {row['detail']}" for row in failed]
+    return failures + ([] if delays[-1] <= COMMITTED_WITHIN else [f"a commit took {delays[-1]:.3f} s"])
+
+
+async def _closes(connection: asyncpg.Connection, world: World, last: datetime) -> list[str]:
+    """Print how many positions were closed, and return those whose close is not in the history within a slot."""
+    rows = await connection.fetch(
+        "SELECT account, symbol, position_side, update_time FROM bi.position_history WHERE position_amt = 0"
+    )
+    recorded: dict[tuple[str, str, str], list[datetime]] = {}
+    for row in rows:
+        recorded.setdefault((row["account"], row["symbol"], row["position_side"]), []).append(row["update_time"])
+    first = await connection.fetchval("SELECT min(time) FROM recorder.snapshot")
+    closes = [
+        (account.name, close.symbol, close.position_side, close.update_time)
+        for account in world.accounts.values()
+        for close in account.truth.closes
+        if close.update_time and first < close.update_time < last - EVERY
+    ]
+    missing = [
+        (*key, closed)
+        for *key, closed in closes
+        if not any(closed <= told <= closed + EVERY for told in recorded.get((key[0], key[1], key[2]), []))
+    ]
+    print(f"closes: {len(closes)} in the simulator's own record, {len(missing)} of them not in the history")
+    return [f"close not recorded: {close}" for close in missing]
+
+
+async def _output(*command: str) -> str:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    return output.decode()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1:])))
