@@ -18,16 +18,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs: num
 Account = Annotated[str | None, typer.Option("--account", "-a", metavar="NAME", help="Only this account.")]
 Symbol = Annotated[str | None, typer.Option("--symbol", "-s", help="Only this symbol, for example BTCUSDT.")]
 
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_time(text: str) -> datetime:
     """Read an instant: ISO 8601, in UTC unless it says otherwise, or ``24h`` for a day before now."""
-    if back := re.fullmatch(r"(\d+)(ms|s|m|h|d)", text):
-        return datetime.now(UTC) - parse_duration(back[0])
     try:
+        if _DURATION.fullmatch(text):
+            return datetime.now(UTC) - parse_duration(text)
         time = datetime.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(
             f"{text!r} is no time; write 2026-11-22, 2026-11-22T09:30, 2026-11-22T09:30:00+01:00, or 24h for a day ago"
         ) from error
@@ -36,7 +37,7 @@ def parse_time(text: str) -> datetime:
 
 def parse_duration(text: str) -> timedelta:
     """Read a duration as in the configuration: ``250ms``, ``10s``, ``5m``, ``1h``, ``30d``."""
-    found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", text)
+    found = _DURATION.fullmatch(text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is no duration; write for example 250ms, 10s, 5m, 1h or 30d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})

@@ -72,6 +72,12 @@ async def show(days: int, duration: timedelta | None, log_level: str) -> None:
                 settings = _settings(folder, exchange)
                 await _record_live(settings, engine, duration, stop)
             await _summarize(engine)
+    lines(
+        [
+            "\nAll of this was simulated, and is gone. To record an account of your own, with a key that may only read:",
+            "  BINANCE_API_KEY=… BINANCE_API_SECRET=… recorder run",
+        ]
+    )
 
 
 @contextmanager
