@@ -36,7 +36,7 @@ _SAMPLE = RowSet(
     },
 )
 _ADD = text(f"INSERT INTO recorder.sample ({_SAMPLE.names}) {_SAMPLE.rows}")
-_ENSURE_PARTITIONS = text("SELECT recorder.ensure_sample_partitions(:since, :until)")
+_ENSURE_PARTITIONS = text("SELECT recorder.ensure_partitions(:since, :until)")
 _AS_SENT = msgspec.json.Encoder(decimal_format="number")
 
 

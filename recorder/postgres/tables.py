@@ -5,12 +5,14 @@ partitioned by month; the database makes the partitions itself (``recorder.ensur
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
     Identity,
+    Index,
     Integer,
     MetaData,
     Numeric,
@@ -21,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "recorder"
-REVISION = "0001"
+REVISION = "0002"
 """The revision of the schema this program writes into; a test holds it against the newest migration."""
 
 METADATA = MetaData(
@@ -56,6 +58,7 @@ snapshot = Table(
     Column("duration_ms", Integer, nullable=False),
     Column("clock_offset_ms", Integer),
     Column("recorded_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("balance_outcome", Text),
     CheckConstraint("outcome = 'ok' OR position_count = 0", name="failed_is_empty"),
 )
 
@@ -117,4 +120,98 @@ gap = Table(
     Column("reason", Text, nullable=False),
     Column("repaired_by", Text),
     CheckConstraint("ended_at >= started_at", name="ends_after_start"),
+)
+
+balance = Table(
+    "balance",
+    METADATA,
+    Column("account_id", Integer, primary_key=True),
+    Column("time", INSTANT, primary_key=True),
+    Column("asset", Text, primary_key=True),
+    Column("update_time", INSTANT, nullable=False),
+    Column("wallet_balance", Numeric, nullable=False),
+    Column("cross_wallet_balance", Numeric, nullable=False),
+    Column("cross_unrealized_profit", Numeric, nullable=False),
+    Column("available_balance", Numeric),
+    Column("max_withdraw_amount", Numeric),
+    Column("margin_available", Boolean),
+    postgresql_partition_by="RANGE (time)",
+)
+
+balance_change = Table(
+    "balance_change",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("asset", Text, primary_key=True),
+    Column("time", INSTANT, primary_key=True),
+    Column("event_time", INSTANT, primary_key=True),
+    Column("wallet_balance", Numeric, primary_key=True),
+    Column("cross_wallet_balance", Numeric),
+    Column("balance_change", Numeric),
+    Column("reason", Text, nullable=False),
+)
+
+fill = Table(
+    "fill",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("trade_id", BigInteger, primary_key=True),
+    Column("order_id", BigInteger, nullable=False),
+    Column("time", INSTANT, nullable=False),
+    Column("position_side", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("price", Numeric, nullable=False),
+    Column("quantity", Numeric, nullable=False),
+    Column("realized_profit", Numeric, nullable=False),
+    Column("commission", Numeric, nullable=False),
+    Column("commission_asset", Text),
+    Column("maker", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Index("fill_time_idx", "account_id", "time"),
+)
+
+income = Table(
+    "income",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("income_type", Text, primary_key=True),
+    Column("tran_id", BigInteger, primary_key=True),
+    Column("asset", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("time", INSTANT, nullable=False),
+    Column("income", Numeric, nullable=False),
+    Column("trade_id", BigInteger),
+    Column("info", Text),
+    Index("income_time_idx", "account_id", "time"),
+)
+
+ledger = Table(
+    "ledger",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("complete_since", INSTANT, nullable=False),
+    Column("complete_until", INSTANT, nullable=False),
+    CheckConstraint("complete_since <= complete_until", name="runs_forward"),
+)
+
+event = Table(
+    "event",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("received_at", INSTANT, nullable=False),
+    Column("kind", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("event_time", INSTANT),
+    Column("body", JSONB, nullable=False),
+)
+
+stream = Table(
+    "stream",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("since", INSTANT, nullable=False),
 )

@@ -1,0 +1,103 @@
+ALTER TABLE recorder.snapshot ADD COLUMN balance_outcome text;
+COMMENT ON COLUMN recorder.snapshot.balance_outcome IS
+  'What came of asking for the balances at this slot: ok with its rows in recorder.balance, or what failed; null: not asked.';
+
+CREATE TABLE recorder.balance (
+  account_id              integer NOT NULL,
+  "time"                  timestamptz NOT NULL,
+  asset                   text NOT NULL,
+  update_time             timestamptz NOT NULL,
+  wallet_balance          numeric NOT NULL,
+  cross_wallet_balance    numeric NOT NULL,
+  cross_unrealized_profit numeric NOT NULL,
+  available_balance       numeric,
+  max_withdraw_amount     numeric,
+  margin_available        boolean,
+  CONSTRAINT balance_pkey PRIMARY KEY (account_id, "time", asset)
+) PARTITION BY RANGE ("time");
+COMMENT ON TABLE recorder.balance IS
+  'One row per asset of an account at a slot, where any of its amounts is not 0; partitioned by month of its time, in UTC.';
+CREATE TABLE recorder.balance_default PARTITION OF recorder.balance DEFAULT;
+COMMENT ON TABLE recorder.balance_default IS
+  'Catches balances for which no month was made; recorder.ensure_partitions moves them out again.';
+
+CREATE TABLE recorder.balance_change (
+  account_id           integer NOT NULL CONSTRAINT balance_change_account_id_fkey REFERENCES recorder.account (id),
+  asset                text NOT NULL,
+  "time"               timestamptz NOT NULL,
+  event_time           timestamptz NOT NULL,
+  wallet_balance       numeric NOT NULL,
+  cross_wallet_balance numeric,
+  balance_change       numeric,
+  reason               text NOT NULL,
+  CONSTRAINT balance_change_pkey PRIMARY KEY (account_id, asset, "time", event_time, wallet_balance)
+);
+COMMENT ON TABLE recorder.balance_change IS 'One row per balance that the event stream told of, as it was after the change.';
+
+CREATE TABLE recorder.fill (
+  account_id        integer NOT NULL CONSTRAINT fill_account_id_fkey REFERENCES recorder.account (id),
+  symbol            text NOT NULL,
+  trade_id          bigint NOT NULL,
+  order_id          bigint NOT NULL,
+  "time"            timestamptz NOT NULL,
+  position_side     text NOT NULL,
+  side              text NOT NULL,
+  price             numeric NOT NULL,
+  quantity          numeric NOT NULL,
+  realized_profit   numeric NOT NULL,
+  commission        numeric NOT NULL,
+  commission_asset  text,
+  maker             boolean NOT NULL,
+  source            text NOT NULL,
+  CONSTRAINT fill_pkey PRIMARY KEY (account_id, symbol, trade_id)
+);
+COMMENT ON TABLE recorder.fill IS 'One row per trade execution of an account. Commission is signed as profit: negative when paid.';
+CREATE INDEX fill_time_idx ON recorder.fill (account_id, "time");
+
+-- A tranId is unique within an income type only: the profit and the commission of one fill can share it.
+CREATE TABLE recorder.income (
+  account_id  integer NOT NULL CONSTRAINT income_account_id_fkey REFERENCES recorder.account (id),
+  income_type text NOT NULL,
+  tran_id     bigint NOT NULL,
+  asset       text NOT NULL,
+  symbol      text NOT NULL,
+  "time"      timestamptz NOT NULL,
+  income      numeric NOT NULL,
+  trade_id    bigint,
+  info        text,
+  CONSTRAINT income_pkey PRIMARY KEY (account_id, income_type, tran_id, asset, symbol)
+);
+COMMENT ON TABLE recorder.income IS 'One row per line of the exchange''s own ledger: every change of a wallet, signed. Symbol is empty where there is none.';
+CREATE INDEX income_time_idx ON recorder.income (account_id, "time");
+
+CREATE TABLE recorder.ledger (
+  account_id     integer NOT NULL CONSTRAINT ledger_account_id_fkey REFERENCES recorder.account (id),
+  kind           text NOT NULL,
+  symbol         text NOT NULL,
+  complete_since timestamptz NOT NULL,
+  complete_until timestamptz NOT NULL,
+  CONSTRAINT ledger_pkey PRIMARY KEY (account_id, kind, symbol),
+  CONSTRAINT ledger_runs_forward_check CHECK (complete_since <= complete_until)
+);
+COMMENT ON TABLE recorder.ledger IS
+  'One row per ledger of an account (income, or the fills of a symbol): the interval of which every line is recorded.';
+
+CREATE TABLE recorder.event (
+  account_id  integer NOT NULL CONSTRAINT event_account_id_fkey REFERENCES recorder.account (id),
+  received_at timestamptz NOT NULL,
+  kind        text NOT NULL,
+  digest      text NOT NULL,
+  event_time  timestamptz,
+  body        jsonb NOT NULL,
+  CONSTRAINT event_pkey PRIMARY KEY (account_id, kind, digest)
+);
+COMMENT ON TABLE recorder.event IS
+  'One row per message of the event stream that is no fill and no change: margin calls, settings, and kinds unknown to this version, as they were sent.';
+
+CREATE TABLE recorder.stream (
+  account_id integer NOT NULL CONSTRAINT stream_account_id_fkey REFERENCES recorder.account (id),
+  state      text NOT NULL,
+  since      timestamptz NOT NULL,
+  CONSTRAINT stream_pkey PRIMARY KEY (account_id)
+);
+COMMENT ON TABLE recorder.stream IS 'One row per account: the state of its event stream, and since when.';
