@@ -28,6 +28,7 @@ from recorder.simulator.trader import Habits
 from recorder.simulator.world import World
 
 EVERY = timedelta(seconds=10)
+MILLISECOND = timedelta(milliseconds=1)
 ACCOUNTS = 50
 POSITIONS = 20
 COMMITTED_WITHIN = 1.0  # seconds after the slot
@@ -135,7 +136,8 @@ async def _closes(connection: asyncpg.Connection, world: World, last: datetime) 
     missing = [
         (*key, closed)
         for *key, closed in closes
-        if not any(closed <= told <= closed + EVERY for told in recorded.get((key[0], key[1], key[2]), []))
+        # the exchange tells whole milliseconds
+        if not any(closed - MILLISECOND < told <= closed + EVERY for told in recorded.get((key[0], key[1], key[2]), []))
     ]
     print(f"closes: {len(closes)} in the simulator's own record, {len(missing)} of them not in the history")
     return [f"close not recorded: {close}" for close in missing]
