@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ EVERY = timedelta(seconds=10)
 MILLISECOND = timedelta(milliseconds=1)
 ACCOUNTS = 50
 POSITIONS = 20
+WEIGHT_BUDGET = 2000
 COMMITTED_WITHIN = 1.0  # seconds after the slot
 MEMORY_MB = 180
 
@@ -58,17 +60,9 @@ async def main(arguments: Sequence[str]) -> int:
     began = datetime.now(UTC)
     habits = Habits(positions=POSITIONS, pause=timedelta(seconds=30), rest=timedelta(seconds=25))
     world = Scenario(accounts=ACCOUNTS, habits=habits).world(1, began)
-    with tempfile.TemporaryDirectory(prefix="recorder-soak-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
+    with _folder() as folder:
         async with Simulator(world) as exchange:
-            config = folder / "recorder.toml"
-            config.write_text(
-                f'[storage]\ndata_dir = "{folder / "data"}"\n[snapshot]\nevery = "{EVERY.seconds}s"\n[http]\nlisten = ""\n'
-                + settings_text(exchange, world.accounts.values(), folder).replace(
-                    "[exchange]\n", "[exchange]\nweight_budget = 2000\n"
-                )
-            )
+            config = _config(folder, exchange)
             command = [sys.executable, "-c", "from recorder.cli.main import main; main()"]
             recorder = await asyncio.create_subprocess_exec(*command, "run", "--config", str(config))
             await asyncio.sleep(minutes * 60)
@@ -90,6 +84,22 @@ async def main(arguments: Sequence[str]) -> int:
         failures.append("too much memory")
     print("\n".join(f"FAILED: {failure}" for failure in failures) or "all held")
     return 1 if failures else 0
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="recorder-soak-") as name:
+        Path(name).chmod(0o711)  # started as root, PostgreSQL runs as another user
+        yield Path(name)
+
+
+def _config(folder: Path, exchange: Simulator) -> Path:
+    storage = f'[storage]\ndata_dir = "{folder / "data"}"\n[snapshot]\nevery = "{EVERY.seconds}s"\n'
+    exchange_settings = settings_text(exchange, exchange.world.accounts.values(), folder)
+    limits = exchange_settings.replace("[exchange]\n", f"[exchange]\nweight_budget = {WEIGHT_BUDGET}\n")
+    config = folder / "recorder.toml"
+    config.write_text(f'{storage}[http]\nlisten = ""\n{limits}', encoding="utf-8")
+    return config
 
 
 async def _slots(connection: asyncpg.Connection, world: World, last: datetime) -> list[str]:
