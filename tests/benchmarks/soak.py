@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,8 +29,10 @@ from recorder.simulator.trader import Habits
 from recorder.simulator.world import World
 
 EVERY = timedelta(seconds=10)
+MILLISECOND = timedelta(milliseconds=1)
 ACCOUNTS = 50
 POSITIONS = 20
+WEIGHT_BUDGET = 2000
 COMMITTED_WITHIN = 1.0  # seconds after the slot
 MEMORY_MB = 180
 
@@ -57,17 +60,9 @@ async def main(arguments: Sequence[str]) -> int:
     began = datetime.now(UTC)
     habits = Habits(positions=POSITIONS, pause=timedelta(seconds=30), rest=timedelta(seconds=25))
     world = Scenario(accounts=ACCOUNTS, habits=habits).world(1, began)
-    with tempfile.TemporaryDirectory(prefix="recorder-soak-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
+    with _folder() as folder:
         async with Simulator(world) as exchange:
-            config = folder / "recorder.toml"
-            config.write_text(
-                f'[storage]\ndata_dir = "{folder / "data"}"\n[snapshot]\nevery = "{EVERY.seconds}s"\n[http]\nlisten = ""\n'
-                + settings_text(exchange, world.accounts.values(), folder).replace(
-                    "[exchange]\n", "[exchange]\nweight_budget = 2000\n"
-                )
-            )
+            config = _config(folder, exchange)
             command = [sys.executable, "-c", "from recorder.cli.main import main; main()"]
             recorder = await asyncio.create_subprocess_exec(*command, "run", "--config", str(config))
             await asyncio.sleep(minutes * 60)
@@ -89,6 +84,22 @@ async def main(arguments: Sequence[str]) -> int:
         failures.append("too much memory")
     print("\n".join(f"FAILED: {failure}" for failure in failures) or "all held")
     return 1 if failures else 0
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="recorder-soak-") as name:
+        Path(name).chmod(0o711)  # started as root, PostgreSQL runs as another user
+        yield Path(name)
+
+
+def _config(folder: Path, exchange: Simulator) -> Path:
+    storage = f'[storage]\ndata_dir = "{folder / "data"}"\n[snapshot]\nevery = "{EVERY.seconds}s"\n'
+    exchange_settings = settings_text(exchange, exchange.world.accounts.values(), folder)
+    limits = exchange_settings.replace("[exchange]\n", f"[exchange]\nweight_budget = {WEIGHT_BUDGET}\n")
+    config = folder / "recorder.toml"
+    config.write_text(f'{storage}[http]\nlisten = ""\n{limits}', encoding="utf-8")
+    return config
 
 
 async def _slots(connection: asyncpg.Connection, world: World, last: datetime) -> list[str]:
@@ -135,7 +146,8 @@ async def _closes(connection: asyncpg.Connection, world: World, last: datetime) 
     missing = [
         (*key, closed)
         for *key, closed in closes
-        if not any(closed <= told <= closed + EVERY for told in recorded.get((key[0], key[1], key[2]), []))
+        # the exchange tells whole milliseconds
+        if not any(closed - MILLISECOND < told <= closed + EVERY for told in recorded.get((key[0], key[1], key[2]), []))
     ]
     print(f"closes: {len(closes)} in the simulator's own record, {len(missing)} of them not in the history")
     return [f"close not recorded: {close}" for close in missing]
