@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from recorder.domain.balance import Balance
 from recorder.domain.position import Position
 
 
@@ -47,6 +48,8 @@ class Snapshot:
         clock_offset: Exchange clock minus own clock as last measured; ``None`` before the first measurement.
         detail: For a person: why it failed, or that it ran late.
         positions: Every row of the answer, each symbol and side once; empty when it failed.
+        balance_outcome: What came of asking for the balances right after the positions; ``None``: not asked.
+        balances: Every asset of that answer; empty when it failed.
     """
 
     account: str
@@ -58,6 +61,8 @@ class Snapshot:
     outcome: Outcome = Outcome.OK
     detail: str = ""
     positions: tuple[Position, ...] = ()
+    balance_outcome: Outcome | None = None
+    balances: tuple[Balance, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -5,11 +5,19 @@ from collections.abc import Iterable
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from recorder.postgres.schema import require_revision
+
 _ADD = text("""
     INSERT INTO recorder.account (name)
     SELECT name FROM unnest(CAST(:names AS text[])) AS wanted (name)
     WHERE NOT EXISTS (SELECT FROM recorder.account a WHERE a.name = wanted.name)
     ON CONFLICT (name) DO NOTHING
+""")
+# Writers of one account take turns, so that each sees all that the other committed.
+_LOCK = text("""
+    SELECT (SELECT version_num FROM recorder.alembic_version) AS revision,
+           count(pg_advisory_xact_lock(hashtext('recorder.account'), id))
+    FROM (SELECT unnest(CAST(:ids AS integer[])) AS id ORDER BY 1) AS accounts
 """)
 _FIND = text("SELECT name, id FROM recorder.account WHERE name = ANY (CAST(:names AS text[]))")
 
@@ -22,6 +30,17 @@ async def account_ids(connection: AsyncConnection, names: Iterable[str]) -> dict
         await connection.execute(_ADD, {"names": wanted})
         known = await _find(connection, wanted)
     return known
+
+
+async def take_turn(connection: AsyncConnection, names: Iterable[str]) -> dict[str, int]:
+    """Return the number of each account, whose history nobody else writes until the transaction ends.
+
+    Raises ``SchemaMismatch``, before anything is written, when the schema is not of this program's revision.
+    """
+    ids = await account_ids(connection, names)
+    lock = await connection.execute(_LOCK, {"ids": list(ids.values())})
+    require_revision(lock.one().revision)
+    return ids
 
 
 async def _find(connection: AsyncConnection, names: list[str]) -> dict[str, int]:

@@ -14,6 +14,9 @@ from recorder.postgres.rowset import RowSet, number
 Place = tuple[int, datetime]
 """A snapshot's key: the number of its account, and its time."""
 
+SAME_CHANGE = "1 second"
+"""A snapshot's state and the stream's are one change when they are equal and their times are no further apart."""
+
 _Neighbours = tuple[Place | None, Place | None]
 
 _PLACE = RowSet({"account_id": "integer", "time": "timestamptz"}, {})
@@ -66,8 +69,19 @@ _RETRACT = text(f"""
       AND change.position_side = gone.position_side AND change.update_time = gone.update_time
       AND change.dated_by_exchange = gone.dated_by_exchange
 """)
+# Nobody promises that updateTime is the very time of the event, so a state that the stream told of a moment before or
+# after is the same change; see also recorder.postgres.events, for when the event comes second.
 _ADD = text(f"""
-    INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}
+    INSERT INTO recorder.change ({_CHANGE.names})
+    SELECT given.* FROM ({_CHANGE.rows}) AS given
+    WHERE NOT given.dated_by_exchange OR NOT EXISTS (
+      SELECT FROM recorder.change told
+      WHERE told.account_id = given.account_id AND told.symbol = given.symbol
+        AND told.position_side = given.position_side AND told.dated_by_exchange AND told.source = 'stream'
+        AND told.update_time <> given.update_time
+        AND told.update_time BETWEEN given.update_time - interval '{SAME_CHANGE}' AND given.update_time + interval '{SAME_CHANGE}'
+        AND told.position_amt = given.position_amt AND told.entry_price = given.entry_price
+    )
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
     DO UPDATE SET {_CHANGE.replace} WHERE excluded.snapshot_time < change.snapshot_time
 """)

@@ -7,11 +7,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.snapshot import Snapshot
-from recorder.postgres.accounts import account_ids
+from recorder.postgres.accounts import take_turn
+from recorder.postgres.balances import write_balances
 from recorder.postgres.changes import write_changes
 from recorder.postgres.rowset import RowSet
 from recorder.postgres.samples import write_samples
-from recorder.postgres.schema import require_revision
 
 _MILLISECOND = timedelta(milliseconds=1)
 _SNAPSHOT = RowSet(
@@ -24,14 +24,9 @@ _SNAPSHOT = RowSet(
         "position_count": "integer",
         "duration_ms": "integer",
         "clock_offset_ms": "integer",
+        "balance_outcome": "text",
     },
 )
-# Writers of one account take turns, so that each sees all that the other committed.
-_LOCK = text("""
-    SELECT (SELECT version_num FROM recorder.alembic_version) AS revision,
-           count(pg_advisory_xact_lock(hashtext('recorder.account'), id))
-    FROM (SELECT unnest(CAST(:ids AS integer[])) AS id ORDER BY 1) AS accounts
-""")
 _ADD = text(f"""
     INSERT INTO recorder.snapshot ({_SNAPSHOT.names}) {_SNAPSHOT.rows}
     ON CONFLICT (account_id, "time")
@@ -57,10 +52,7 @@ async def write_snapshots(connection: AsyncConnection, snapshots: Iterable[Snaps
             best[snapshot.account, snapshot.time] = snapshot
     if not best:
         return []
-    ids = await account_ids(connection, (account for account, _ in best))
-    lock = await connection.execute(_LOCK, {"ids": list(ids.values())})
-    require_revision(lock.one().revision)
-
+    ids = await take_turn(connection, (account for account, _ in best))
     offered = {(ids[account], time): snapshot for (account, time), snapshot in best.items()}
     rows = await connection.execute(
         _ADD, _SNAPSHOT.parameters((*place, *_columns(snapshot)) for place, snapshot in offered.items())
@@ -70,6 +62,7 @@ async def write_snapshots(connection: AsyncConnection, snapshots: Iterable[Snaps
     if observed:
         await write_changes(connection, observed)
         await write_samples(connection, observed)
+        await write_balances(connection, observed)
     return list(written.values())
 
 
@@ -83,4 +76,5 @@ def _columns(snapshot: Snapshot) -> tuple[str | int | datetime | None, ...]:
         len(snapshot.positions),
         snapshot.duration // _MILLISECOND,
         None if offset is None else offset // _MILLISECOND,
+        snapshot.balance_outcome,
     )

@@ -108,6 +108,7 @@ change = Table(
     Column("source", Text, nullable=False),
     Column("snapshot_time", INSTANT),
     Column("observed_at", INSTANT, nullable=False),
+    Column("event_time", INSTANT),
 )
 
 gap = Table(
@@ -205,7 +206,7 @@ event = Table(
     Column("kind", Text, primary_key=True),
     Column("digest", Text, primary_key=True),
     Column("event_time", INSTANT),
-    Column("body", JSONB, nullable=False),
+    Column("body", Text, nullable=False),
 )
 
 stream = Table(

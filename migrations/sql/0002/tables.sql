@@ -2,6 +2,10 @@ ALTER TABLE recorder.snapshot ADD COLUMN balance_outcome text;
 COMMENT ON COLUMN recorder.snapshot.balance_outcome IS
   'What came of asking for the balances at this slot: ok with its rows in recorder.balance, or what failed; null: not asked.';
 
+ALTER TABLE recorder.change ADD COLUMN event_time timestamptz;
+COMMENT ON COLUMN recorder.change.event_time IS
+  'When the exchange sent the event that told of it; of several events about one instant the last one stands.';
+
 CREATE TABLE recorder.balance (
   account_id              integer NOT NULL,
   "time"                  timestamptz NOT NULL,
@@ -88,7 +92,7 @@ CREATE TABLE recorder.event (
   kind        text NOT NULL,
   digest      text NOT NULL,
   event_time  timestamptz,
-  body        jsonb NOT NULL,
+  body        text NOT NULL,
   CONSTRAINT event_pkey PRIMARY KEY (account_id, kind, digest)
 );
 COMMENT ON TABLE recorder.event IS

@@ -1,0 +1,155 @@
+"""Events: what the stream told, as changes of positions and balances, as fills, and as it was sent."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from recorder.domain.event import AccountUpdate, Arrival, Event, KeptEvent, Trade
+from recorder.postgres.changes import SAME_CHANGE
+from recorder.postgres.ledgers import write_fills
+from recorder.postgres.rowset import RowSet, number
+
+_CHANGE = RowSet(
+    {"account_id": "integer", "symbol": "text", "position_side": "text", "update_time": "timestamptz"},
+    {
+        "dated_by_exchange": "boolean",
+        "position_amt": "numeric",
+        "entry_price": "numeric",
+        "break_even_price": "numeric",
+        "margin_asset": "text",
+        "accumulated_realized": "numeric",
+        "reason": "text",
+        "source": "text",
+        "observed_at": "timestamptz",
+        "event_time": "timestamptz",
+    },
+)
+_BALANCE = RowSet(
+    {
+        "account_id": "integer",
+        "asset": "text",
+        "time": "timestamptz",
+        "event_time": "timestamptz",
+        "wallet_balance": "numeric",
+    },
+    {"cross_wallet_balance": "numeric", "balance_change": "numeric", "reason": "text"},
+)
+_KEPT = RowSet(
+    {"account_id": "integer", "kind": "text", "digest": "text"},
+    {"received_at": "timestamptz", "event_time": "timestamptz", "body": "text"},
+)
+# What a snapshot told of the same change a moment before or after gives way to the stream, which knows more.
+_REPLACE = text(f"""
+    DELETE FROM recorder.change USING ({_CHANGE.rows}) AS given
+    WHERE change.account_id = given.account_id AND change.symbol = given.symbol
+      AND change.position_side = given.position_side AND change.dated_by_exchange AND change.source <> 'stream'
+      AND change.update_time BETWEEN given.update_time - interval '{SAME_CHANGE}' AND given.update_time + interval '{SAME_CHANGE}'
+      AND change.position_amt = given.position_amt AND change.entry_price = given.entry_price
+""")
+_ADD_CHANGES = text(f"""
+    INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}
+    ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
+    DO UPDATE SET {_CHANGE.replace}, snapshot_time = NULL
+    WHERE change.source <> 'stream' OR excluded.event_time >= change.event_time
+""")
+_ADD_BALANCES = text(f"""
+    INSERT INTO recorder.balance_change ({_BALANCE.names}) {_BALANCE.rows}
+    ON CONFLICT (account_id, asset, "time", event_time, wallet_balance) DO NOTHING
+""")
+_ADD_KEPT = text(f"""
+    INSERT INTO recorder.event ({_KEPT.names}) {_KEPT.rows} ON CONFLICT (account_id, kind, digest) DO NOTHING
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One message of an account's stream, and when it came in."""
+
+    account: str
+    arrival: Arrival
+    event: Event
+
+
+async def write_events(connection: AsyncConnection, account_ids: Mapping[str, int], told: Iterable[Told]) -> None:
+    """Write what the stream *told*, in any order and any number of times.
+
+    The accounts' turn must have been taken. Messages about one instant are told apart by the time at which the
+    exchange sent them, and where that is the same too, by the order in which they came in.
+    """
+    updates, trades, kept = [], [], []
+    for each in sorted(told, key=lambda each: each.arrival.number):
+        match each.event:
+            case AccountUpdate():
+                updates.append((account_ids[each.account], each.arrival, each.event))
+            case Trade():
+                trades.append((account_ids[each.account], each.event))
+            case KeptEvent():
+                kept.append((account_ids[each.account], each.arrival, each.event))
+    await _write_changes(connection, updates)
+    await _write_balances(connection, updates)
+    for account_id in {account_id for account_id, _ in trades}:
+        await write_fills(connection, account_id, [trade.fill for owner, trade in trades if owner == account_id])
+    await _write_kept(connection, kept)
+
+
+async def _write_changes(connection: AsyncConnection, updates: Iterable[tuple[int, Arrival, AccountUpdate]]) -> None:
+    last: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for account_id, arrival, update in sorted(updates, key=lambda each: each[2].event_time):
+        for position in update.positions:
+            key = (account_id, position.symbol, position.position_side, update.time)
+            last[key] = (
+                *key,
+                True,
+                number(position.position_amt),
+                number(position.entry_price),
+                number(position.break_even_price),
+                position.margin_asset,
+                number(position.accumulated_realized),
+                update.reason,
+                "stream",
+                arrival.exchange_time,
+                update.event_time,
+            )
+    if last:
+        rows = _CHANGE.parameters(last.values())
+        await connection.execute(_REPLACE, rows)
+        await connection.execute(_ADD_CHANGES, rows)
+
+
+async def _write_balances(connection: AsyncConnection, updates: Iterable[tuple[int, Arrival, AccountUpdate]]) -> None:
+    rows = [
+        (
+            account_id,
+            balance.asset,
+            update.time,
+            update.event_time,
+            number(balance.wallet_balance),
+            number(balance.cross_wallet_balance),
+            number(balance.balance_change),
+            update.reason,
+        )
+        for account_id, _, update in updates
+        for balance in update.balances
+    ]
+    if rows:
+        await connection.execute(_ADD_BALANCES, _BALANCE.parameters(rows))
+
+
+async def _write_kept(connection: AsyncConnection, kept: Iterable[tuple[int, Arrival, KeptEvent]]) -> None:
+    rows = [
+        (
+            account_id,
+            event.kind,
+            sha256(event.raw.encode()).hexdigest(),
+            arrival.exchange_time,
+            event.event_time,
+            event.raw.replace("\0", "\\u0000"),  # PostgreSQL's text holds no NUL
+        )
+        for account_id, arrival, event in kept
+    ]
+    if rows:
+        await connection.execute(_ADD_KEPT, _KEPT.parameters(rows))

@@ -1,0 +1,169 @@
+"""Ledgers: the exchange's own lists of fills and income, and how much of each is recorded without a hole."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from recorder.domain.fill import Fill
+from recorder.domain.income import Income
+from recorder.postgres.rowset import RowSet, number
+
+_FILL = RowSet(
+    {"account_id": "integer", "symbol": "text", "trade_id": "bigint"},
+    {
+        "order_id": "bigint",
+        "time": "timestamptz",
+        "position_side": "text",
+        "side": "text",
+        "price": "numeric",
+        "quantity": "numeric",
+        "realized_profit": "numeric",
+        "commission": "numeric",
+        "commission_asset": "text",
+        "maker": "boolean",
+        "source": "text",
+    },
+)
+_INCOME = RowSet(
+    {"account_id": "integer", "income_type": "text", "tran_id": "bigint", "asset": "text", "symbol": "text"},
+    {"time": "timestamptz", "income": "numeric", "trade_id": "bigint", "info": "text"},
+)
+# The ledger is of record: what the stream told of a fill gives way to it, so that the tables do not depend on which
+# of the two came first.
+_ADD_FILLS = text(f"""
+    INSERT INTO recorder.fill ({_FILL.names}) {_FILL.rows}
+    ON CONFLICT (account_id, symbol, trade_id) DO UPDATE SET {_FILL.replace}
+    WHERE fill.source = 'stream' AND excluded.source = 'rest'
+""")
+_ADD_INCOME = text(f"""
+    INSERT INTO recorder.income ({_INCOME.names}) {_INCOME.rows}
+    ON CONFLICT (account_id, income_type, tran_id, asset, symbol) DO NOTHING
+""")
+_COMPLETE = text("""
+    INSERT INTO recorder.ledger (account_id, kind, symbol, complete_since, complete_until)
+    VALUES (:account_id, :kind, :symbol, :since, :until)
+    ON CONFLICT (account_id, kind, symbol) DO UPDATE SET
+      complete_since = least(ledger.complete_since, excluded.complete_since),
+      complete_until = greatest(ledger.complete_until, excluded.complete_until)
+    WHERE excluded.complete_since <= ledger.complete_until AND excluded.complete_until >= ledger.complete_since
+""")
+_KNOWN = text("""
+    SELECT kind, symbol, complete_since, complete_until FROM recorder.ledger WHERE account_id = :account_id
+""")
+_TRADED = text("""
+    SELECT symbol, min("time") AS since, max("time") AS until
+    FROM (
+      SELECT symbol, "time" FROM recorder.income WHERE account_id = :account_id AND symbol <> ''
+      UNION ALL
+      SELECT symbol, update_time FROM recorder.change WHERE account_id = :account_id
+    ) AS told
+    GROUP BY symbol
+    ORDER BY symbol
+""")
+_REPAIRED = text("""
+    UPDATE recorder.gap SET repaired_by = 'ledgers'
+    FROM recorder.ledger
+    WHERE gap.account_id = :account_id AND gap.repaired_by IS NULL
+      AND ledger.account_id = gap.account_id AND ledger.kind = 'income'
+      AND ledger.complete_since <= gap.started_at AND ledger.complete_until >= gap.ended_at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One of an account's ledgers: ``income``, or the ``fill`` of a symbol."""
+
+    kind: str
+    symbol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """From *since* to *until*, both included."""
+
+    since: datetime
+    until: datetime
+
+
+async def write_fills(connection: AsyncConnection, account_id: int, fills: Iterable[Fill]) -> None:
+    """Write *fills*, in any order and any number of times; one that the ledger told stands over the stream's."""
+    rows = {
+        (fill.symbol, fill.trade_id): (
+            account_id,
+            fill.symbol,
+            fill.trade_id,
+            fill.order_id,
+            fill.time,
+            fill.position_side,
+            fill.side,
+            number(fill.price),
+            number(fill.quantity),
+            number(fill.realized_profit),
+            number(fill.commission),
+            fill.commission_asset,
+            fill.maker,
+            fill.source,
+        )
+        for fill in fills
+    }
+    if rows:
+        await connection.execute(_ADD_FILLS, _FILL.parameters(rows.values()))
+
+
+async def write_income(connection: AsyncConnection, account_id: int, lines: Sequence[Income]) -> None:
+    """Write *lines*, in any order and any number of times."""
+    if lines:
+        await connection.execute(
+            _ADD_INCOME,
+            _INCOME.parameters(
+                (
+                    account_id,
+                    line.income_type,
+                    line.tran_id,
+                    line.asset,
+                    line.symbol or "",
+                    line.time,
+                    number(line.income),
+                    line.trade_id,
+                    line.info or None,
+                )
+                for line in lines
+            ),
+        )
+
+
+async def mark_complete(connection: AsyncConnection, account_id: int, ledger: Ledger, complete: Interval) -> None:
+    """Say that every line of *ledger* in *complete* is recorded.
+
+    Only what touches the interval that was complete before can widen it; anything else is not remembered.
+    """
+    await connection.execute(
+        _COMPLETE,
+        {
+            "account_id": account_id,
+            "kind": ledger.kind,
+            "symbol": ledger.symbol,
+            "since": complete.since,
+            "until": complete.until,
+        },
+    )
+
+
+async def complete_ledgers(connection: AsyncConnection, account_id: int) -> dict[Ledger, Interval]:
+    """The interval of each ledger of which every line is recorded."""
+    rows = await connection.execute(_KNOWN, {"account_id": account_id})
+    return {Ledger(row.kind, row.symbol): Interval(row.complete_since, row.complete_until) for row in rows}
+
+
+async def traded_symbols(connection: AsyncConnection, account_id: int) -> dict[str, Interval]:
+    """Every symbol that anything recorded speaks of, with the first and the last time at which it does."""
+    rows = await connection.execute(_TRADED, {"account_id": account_id})
+    return {row.symbol: Interval(row.since, row.until) for row in rows}
+
+
+async def mark_repaired(connection: AsyncConnection, account_id: int) -> None:
+    """Let the gaps of which the whole income is recorded say so: what cannot be asked for again stays unknown."""
+    await connection.execute(_REPAIRED, {"account_id": account_id})
