@@ -30,10 +30,14 @@ from recorder.exceptions import (
     StorageRefused,
 )
 from recorder.metrics import Metrics
-from recorder.postgres.accounts import account_ids
+from recorder.postgres.accounts import take_turn
 from recorder.postgres.engine import storage_errors
+from recorder.postgres.events import Told, write_events
 from recorder.postgres.gaps import write_gaps
 from recorder.postgres.snapshots import write_snapshots
+
+Item = Snapshot | Gap | Told
+"""What waits to be written; each belongs to one account."""
 
 BACKLOG_ROWS = 20_000
 """How much waits in memory at most, in position rows: some 50 MB. A failed snapshot or a gap counts as one row."""
@@ -113,12 +117,12 @@ class Recording:
         self._engine = engine
         self._metrics = metrics
         self._bound = backlog_rows
-        self._backlog: deque[Snapshot | Gap] = deque()
+        self._backlog: deque[Item] = deque()
         self._rows = 0
         self._given = asyncio.Event()
         self._written = asyncio.Condition()
-        self._kept: dict[str, datetime] = {}
-        self._letting_go: dict[str, datetime] = {}
+        self._kept: dict[tuple[str, GapSource], datetime] = {}
+        self._letting_go: dict[tuple[str, GapSource], datetime] = {}
         self._let_go = 0
         self._failing_since: datetime | None = None
         self._error = ""
@@ -127,26 +131,19 @@ class Recording:
 
     def record(self, snapshot: Snapshot) -> None:
         """Take *snapshot*, or let it go when the backlog is full: then its time becomes part of a gap."""
-        account = snapshot.account
         if self._rows + _size(snapshot) > self._bound:
-            if account not in self._letting_go:
-                log.error("backlog full: snapshots of %s are let go until PostgreSQL is back", account)
-                self._letting_go[account] = self._kept.get(account, snapshot.time)
-            self._let_go += 1
-            self._metrics.let_go(account)
+            self._let_go_of(snapshot.account, snapshot.time, GapSource.SNAPSHOT)
             return
-        if account in self._letting_go:
-            self._put(
-                Gap(
-                    account=account,
-                    source=GapSource.SNAPSHOT,
-                    started_at=self._letting_go.pop(account),
-                    ended_at=snapshot.time,
-                    reason=GapReason.BUFFER_FULL,
-                )
-            )
-        self._kept[account] = snapshot.time
+        self._resume(snapshot.account, snapshot.time, GapSource.SNAPSHOT)
         self._put(snapshot)
+
+    def record_event(self, told: Told) -> None:
+        """Take a message of the stream. When the backlog is full it is let go, and the gap says so."""
+        if self._rows >= self._bound:
+            self._let_go_of(told.account, told.arrival.exchange_time, GapSource.STREAM)
+            return
+        self._resume(told.account, told.arrival.exchange_time, GapSource.STREAM)
+        self._put(told)
 
     def record_gap(self, gap: Gap) -> None:
         """Take *gap*; gaps are few and are never let go."""
@@ -187,13 +184,27 @@ class Recording:
             committed_ok=dict(self._committed_ok),
         )
 
-    def _put(self, item: Snapshot | Gap) -> None:
+    def _let_go_of(self, account: str, time: datetime, source: GapSource) -> None:
+        if (account, source) not in self._letting_go:
+            log.error("backlog full: what is observed of %s is let go until PostgreSQL is back", account)
+            self._letting_go[account, source] = self._kept.get((account, source), time)
+        self._let_go += 1
+        self._metrics.let_go(account)
+
+    def _resume(self, account: str, time: datetime, source: GapSource) -> None:
+        """Note that *account* is covered at *time*, and that a gap ends there if one was open."""
+        self._kept[account, source] = time
+        if started := self._letting_go.pop((account, source), None):
+            reason = GapReason.BUFFER_FULL
+            self._put(Gap(account=account, source=source, started_at=started, ended_at=time, reason=reason))
+
+    def _put(self, item: Item) -> None:
         self._backlog.append(item)
         self._rows += _size(item)
         self._given.set()
 
-    def _next_batch(self) -> list[Snapshot | Gap]:
-        batch: list[Snapshot | Gap] = []
+    def _next_batch(self) -> list[Item]:
+        batch: list[Item] = []
         rows = 0
         for item in self._backlog:
             rows += _size(item)
@@ -202,7 +213,7 @@ class Recording:
             batch.append(item)
         return batch
 
-    async def _commit(self, batch: Sequence[Snapshot | Gap]) -> list[Snapshot]:
+    async def _commit(self, batch: Sequence[Item]) -> list[Snapshot]:
         """Write *batch* and return the snapshots that were new; one that PostgreSQL refuses is written as failed."""
         try:
             return await write(self._engine, batch)
@@ -224,7 +235,7 @@ class Recording:
             self._failing_since = datetime.now(UTC)
             log.error("%s: %s; recording goes on in memory; to mend it: %s", error.what, error.why, error.fix)
 
-    async def _done(self, batch: Sequence[Snapshot | Gap], new: Sequence[Snapshot]) -> None:
+    async def _done(self, batch: Sequence[Item], new: Sequence[Snapshot]) -> None:
         if self._failing_since is not None:
             away = datetime.now(UTC) - self._failing_since
             log.warning("PostgreSQL is back after %.0f s, %d rows were waiting", away.total_seconds(), self._rows)
@@ -245,16 +256,16 @@ class Recording:
             newest[snapshot.account] = max(newest.get(snapshot.account, snapshot.time), snapshot.time)
 
 
-async def write(engine: AsyncEngine, items: Sequence[Snapshot | Gap]) -> list[Snapshot]:
+async def write(engine: AsyncEngine, items: Sequence[Item]) -> list[Snapshot]:
     """Commit *items* in one transaction and return the snapshots that were new. Raises ``StorageError``."""
-    gaps = [item for item in items if isinstance(item, Gap)]
     with storage_errors():
         async with engine.begin() as connection:
-            new = await write_snapshots(connection, [item for item in items if isinstance(item, Snapshot)])
-            if gaps:
-                await write_gaps(connection, await account_ids(connection, {gap.account for gap in gaps}), gaps)
+            ids = await take_turn(connection, (item.account for item in items))
+            new = await write_snapshots(connection, ids, [item for item in items if isinstance(item, Snapshot)])
+            await write_events(connection, ids, [item for item in items if isinstance(item, Told)])
+            await write_gaps(connection, ids, [item for item in items if isinstance(item, Gap)])
     return new
 
 
-def _size(item: Snapshot | Gap) -> int:
+def _size(item: Item) -> int:
     return 1 + len(item.positions) if isinstance(item, Snapshot) else 1

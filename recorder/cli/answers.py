@@ -3,14 +3,28 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.cli.output import print_json, print_table
 from recorder.cli.settings import load
-from recorder.postgres.database import open_database, require_schema
+from recorder.postgres.database import open_database
 from recorder.postgres.questions import Rows
 from recorder.service import database_url
+
+Answer = TypeVar("Answer")
+
+
+def ask(question: Callable[[AsyncEngine], Awaitable[Answer]], *, config: Path | None, log_level: str) -> Answer:
+    """Ask the configured database."""
+    settings = load(config, log_level, need_accounts=False)
+
+    async def put() -> Answer:
+        async with open_database(database_url(settings), settings.data_dir) as engine:
+            return await question(engine)  # not require_schema: a role that may only read bi cannot see the revision
+
+    return asyncio.run(put())
 
 
 def answer(
@@ -23,14 +37,7 @@ def answer(
     json: bool,
 ) -> None:
     """Ask the configured database and print what it says: every column as JSON, or *columns* for people."""
-    settings = load(config, log_level, need_accounts=False)
-
-    async def ask() -> Rows:
-        async with open_database(database_url(settings), settings.data_dir) as engine:
-            await require_schema(engine)
-            return await question(engine)
-
-    rows = asyncio.run(ask())
+    rows = ask(question, config=config, log_level=log_level)
     if json:
         print_json(rows)
     else:

@@ -17,6 +17,10 @@ class GapReason(StrEnum):
 
     NOT_RUNNING = "not_running"
     BUFFER_FULL = "buffer_full"
+    CONNECTION_LOST = "connection_lost"
+    LISTEN_KEY_EXPIRED = "listen_key_expired"
+    LISTEN_KEY_CHANGED = "listen_key_changed"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
-"""Questions of money: what accounts earned, in buckets of the calendar and as curves."""
+"""Questions of money: what accounts earned, in buckets of the calendar and as curves. Schema ``bi`` is all they read."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,139 +9,140 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.questions import Rows
 
+# The parts of recorder.income_part, which a reader of schema bi cannot call; a test holds the two against each other.
+PARTS = {
+    "commission": (
+        "COMMISSION",
+        "COMMISSION_REBATE",
+        "API_REBATE",
+        "REFERRAL_KICKBACK",
+        "FEE_RETURN",
+        "OPTIONS_PREMIUM_FEE",
+        "POSITION_LIMIT_INCREASE_FEE",
+    ),
+    "funding": ("FUNDING_FEE", "SPECIAL_FUNDING_FEE"),
+    "transfer": (
+        "TRANSFER",
+        "INTERNAL_TRANSFER",
+        "CROSS_COLLATERAL_TRANSFER",
+        "COIN_SWAP_DEPOSIT",
+        "COIN_SWAP_WITHDRAW",
+        "STRATEGY_UMFUTURES_TRANSFER",
+        "AUTO_EXCHANGE",
+    ),
+}
+"""Income types by their part of the profit. All others are realised profit."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """When an account was watched within a range of time.
 
-    Attributes:
-        first: Its first ok snapshot in the range.
-        spacing: The usual time between two ok snapshots, as the newest of the range stand; ``None`` when it has one.
-    """
-
-    account: str
-    first: datetime
-    spacing: timedelta | None
+def _is(part: str) -> str:
+    return "i.income_type IN ({})".format(", ".join(f"'{income_type}'" for income_type in PARTS[part]))
 
 
-# A line of the ledger belongs to the bucket in which the exchange booked it, as in bi.pnl_daily; so days are the sums
-# of their hours. Sums are made here, because Decimal rounds to its context's 28 digits.
-_EARNED = text("""
+# A line of the ledger belongs to the bucket in which the exchange booked it, as in bi.pnl_daily; so a day is the sum of
+# its hours, and what was booked while nobody watched is not moved. Only unrealised profit comes from bi.pnl_series:
+# bi.pnl_daily would read every sample for its peaks. Sums are made here: Decimal rounds to its context's 28 digits.
+_EARNED = text(f"""
     WITH chosen AS (
-      SELECT a.id, a.name, least(
-        (SELECT min(s."time") FROM recorder.snapshot s WHERE s.account_id = a.id),
-        (SELECT min(i."time") FROM recorder.income i WHERE i.account_id = a.id)
-      ) AS first_time
-      FROM recorder.account a
-      WHERE CAST(:account AS text) IS NULL OR a.name = :account
-    ), bucket AS (
       SELECT
-        chosen.id AS account_id,
-        chosen.name AS account,
-        begins,
-        greatest(begins, :since) AS since,
-        least(begins + CAST('1 ' || CAST(:unit AS text) AS interval), :until) AS until
-      FROM chosen
-      CROSS JOIN LATERAL generate_series(
-        date_trunc(CAST(:unit AS text), greatest(CAST(:since AS timestamptz), chosen.first_time), 'UTC'),
-        CAST(:until AS timestamptz) - interval '1 microsecond',
-        CAST('1 ' || CAST(:unit AS text) AS interval)
-      ) AS begins
-      WHERE chosen.first_time < :until
-    ), booked AS (
-      SELECT
-        e.account_id,
-        date_trunc(CAST(:unit AS text), e."time", 'UTC') AS begins,
-        e.asset,
-        sum(e.realized_profit) AS realized_profit,
-        sum(e.commission) AS commission,
-        sum(e.funding) AS funding
-      FROM recorder.earning e
-      JOIN chosen ON chosen.id = e.account_id
-      WHERE e."time" >= :since AND e."time" < :until
-        AND (CAST(:symbol AS text) IS NULL OR e.symbol = :symbol)
-      GROUP BY e.account_id, begins, e.asset
-    ), closing AS (
-      SELECT bucket.account_id, bucket.begins, last."time"
-      FROM bucket
-      CROSS JOIN LATERAL (
-        SELECT s."time"
-        FROM recorder.snapshot s
-        WHERE s.account_id = bucket.account_id AND s.outcome = 'ok'
-          AND s."time" >= bucket.since AND s."time" < bucket.until
-        ORDER BY s."time" DESC
-        LIMIT 1
-      ) AS last
+        f.account,
+        EXISTS (SELECT FROM bi.snapshot s WHERE s.account = f.account AND s."time" < :since)
+        OR EXISTS (SELECT FROM bi.income i WHERE i.account = f.account AND i."time" < :since) AS known_before
+      FROM bi.freshness f
+      WHERE CAST(:account AS text) IS NULL OR f.account = :account
     ), held AS (
       SELECT
-        closing.account_id, closing.begins, p.margin_asset AS asset, sum(p.unrealized_profit) AS unrealized_profit
-      FROM closing
-      JOIN recorder.sample p ON p.account_id = closing.account_id AND p."time" = closing."time"
-      WHERE p."time" >= :since AND p."time" < :until AND (CAST(:symbol AS text) IS NULL OR p.symbol = :symbol)
-      GROUP BY closing.account_id, closing.begins, p.margin_asset
+        chosen.account,
+        date_trunc(CAST(:unit AS text), series."time", 'UTC') AS begins,
+        series.asset,
+        (array_agg(series.unrealized_profit ORDER BY series."time" DESC)
+          FILTER (WHERE series.unrealized_profit IS NOT NULL))[1] AS unrealized_profit
+      FROM chosen
+      CROSS JOIN LATERAL bi.pnl_series(
+        chosen.account, CAST(:symbol AS text), :since, :until, CAST(:step AS interval)
+      ) AS series
+      GROUP BY chosen.account, begins, series.asset
+    ), bucket AS (
+      SELECT held.account, held.begins, bool_or(held.unrealized_profit IS NOT NULL) AS watched
+      FROM held
+      GROUP BY held.account, held.begins
+    ), booked AS (
+      SELECT
+        i.account,
+        date_trunc(CAST(:unit AS text), i."time", 'UTC') AS begins,
+        i.asset,
+        coalesce(sum(i.income) FILTER (WHERE NOT ({_is("commission")} OR {_is("funding")})), 0) AS realized_profit,
+        coalesce(sum(i.income) FILTER (WHERE {_is("commission")}), 0) AS commission,
+        coalesce(sum(i.income) FILTER (WHERE {_is("funding")}), 0) AS funding
+      FROM bi.income i
+      JOIN chosen ON chosen.account = i.account
+      WHERE i."time" >= :since AND i."time" < :until AND NOT {_is("transfer")}
+        AND (CAST(:symbol AS text) IS NULL OR i.symbol = :symbol)
+      GROUP BY i.account, begins, i.asset
+    ), known AS (
+      SELECT booked.account, booked.asset FROM booked
+      UNION
+      SELECT held.account, held.asset
+      FROM held
+      GROUP BY held.account, held.asset
+      HAVING held.asset IS NOT NULL OR bool_or(held.unrealized_profit <> 0)
     ), told AS (
       SELECT
         bucket.account,
-        bucket.begins AS "time",
+        bucket.begins,
         known.asset,
-        closing."time" IS NOT NULL AS watched,
-        closing."time" IS NOT NULL OR booked.account_id IS NOT NULL AS known,
+        bucket.watched,
+        bucket.watched OR booked.account IS NOT NULL AS is_known,
+        chosen.known_before
+        OR bool_or(bucket.watched OR booked.account IS NOT NULL) OVER (
+          PARTITION BY bucket.account ORDER BY bucket.begins
+        ) AS has_begun,
         coalesce(booked.realized_profit, 0) AS realized_profit,
         coalesce(booked.commission, 0) AS commission,
         coalesce(booked.funding, 0) AS funding,
         coalesce(held.unrealized_profit, 0) AS unrealized_profit
       FROM bucket
-      LEFT JOIN (
-        SELECT account_id, asset FROM booked UNION SELECT account_id, asset FROM held
-      ) AS known ON known.account_id = bucket.account_id
-      LEFT JOIN closing ON closing.account_id = bucket.account_id AND closing.begins = bucket.begins
+      JOIN chosen ON chosen.account = bucket.account
+      LEFT JOIN known ON known.account = bucket.account
       LEFT JOIN booked
-        ON booked.account_id = bucket.account_id AND booked.begins = bucket.begins AND booked.asset = known.asset
+        ON booked.account = bucket.account AND booked.begins = bucket.begins AND booked.asset = known.asset
       LEFT JOIN held
-        ON held.account_id = bucket.account_id AND held.begins = bucket.begins
+        ON held.account = bucket.account AND held.begins = bucket.begins
         AND held.asset IS NOT DISTINCT FROM known.asset
     )
     SELECT
       account,
-      "time",
+      begins AS "time",
       asset,
-      sum(realized_profit) FILTER (WHERE known) AS realized_profit,
-      sum(commission) FILTER (WHERE known) AS commission,
-      sum(funding) FILTER (WHERE known) AS funding,
-      sum(realized_profit + commission + funding) FILTER (WHERE known) AS net_profit,
-      (array_agg(unrealized_profit ORDER BY "time" DESC) FILTER (WHERE watched))[1] AS unrealized_profit
+      sum(realized_profit) FILTER (WHERE is_known) AS realized_profit,
+      sum(commission) FILTER (WHERE is_known) AS commission,
+      sum(funding) FILTER (WHERE is_known) AS funding,
+      sum(realized_profit + commission + funding) FILTER (WHERE is_known) AS net_profit,
+      (array_agg(unrealized_profit ORDER BY begins DESC) FILTER (WHERE watched))[1] AS unrealized_profit
     FROM told
-    GROUP BY GROUPING SETS ((account, asset, "time"), (account, asset))
-    ORDER BY account, "time" NULLS LAST, asset
-""")
-_WATCHED = text("""
-    SELECT a.name AS account, first."time" AS first, usual.spacing
-    FROM recorder.account a
-    CROSS JOIN LATERAL (
-      SELECT s."time"
-      FROM recorder.snapshot s
-      WHERE s.account_id = a.id AND s.outcome = 'ok' AND s."time" >= :since AND s."time" < :until
-      ORDER BY s."time"
-      LIMIT 1
-    ) AS first
-    CROSS JOIN LATERAL (
-      SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY newest.spacing) AS spacing
-      FROM (
-        SELECT s."time" - lead(s."time") OVER (ORDER BY s."time" DESC) AS spacing
-        FROM recorder.snapshot s
-        WHERE s.account_id = a.id AND s.outcome = 'ok' AND s."time" >= :since AND s."time" < :until
-        ORDER BY s."time" DESC
-        LIMIT 1000
-      ) AS newest
-    ) AS usual
-    WHERE CAST(:account AS text) IS NULL OR a.name = :account
-    ORDER BY a.name
+    WHERE has_begun
+    GROUP BY GROUPING SETS ((account, asset, begins), (account, asset))
+    ORDER BY account, begins NULLS LAST, asset
 """)
 _CURVE = text("""
     SELECT "time", asset, unrealized_profit, realized_profit, commission, funding, net_profit
     FROM bi.pnl_series(:account, :symbol, :since, :until, CAST(:bucket AS interval))
     ORDER BY asset, "time"
 """)
+_SPACING = text("""
+    SELECT f.account, usual.spacing
+    FROM bi.freshness f
+    CROSS JOIN LATERAL (
+      SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY newest.spacing) AS spacing
+      FROM (
+        SELECT s."time" - lag(s."time") OVER (ORDER BY s."time") AS spacing
+        FROM bi.snapshot s
+        WHERE s.account = f.account AND s.outcome = 'ok' AND s."time" >= f.last_ok_snapshot - interval '7 days'
+      ) AS newest
+    ) AS usual
+    WHERE CAST(:account AS text) IS NULL OR f.account = :account
+    ORDER BY f.account
+""")
+_FIXED_STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "month": timedelta(days=1)}
 
 
 async def earned(
@@ -150,21 +150,30 @@ async def earned(
 ) -> tuple[Rows, Rows]:
     """Return what was earned per account, bucket and asset, and in all per account and asset.
 
-    *unit* is ``hour``, ``day`` or ``month`` of the calendar in UTC; *since* is included, *until* is not, and both may
-    cut a bucket. An account's buckets begin with its first record. Amounts are those of the bucket, ``net_profit`` is
+    *unit* is ``hour``, ``day`` or ``month`` of the calendar in UTC, and *since* the beginning of one; *until* is not
+    included. An account's buckets begin with its first record. Amounts are those of the bucket, ``net_profit`` is
     realised profit, commission and funding; ``unrealized_profit`` is that of the last ok snapshot, ``None`` without
-    one. Without a snapshot and a line of the asset's ledger, every amount is ``None``. The asset is ``None`` where
-    nothing was ever held or booked.
+    one. Where there is neither a snapshot nor a line of the asset's ledger, every amount is ``None``. The asset is
+    ``None`` where nothing was ever held or booked.
     """
-    rows = await _ask(engine, _EARNED, account=account, symbol=symbol, since=since, until=until, unit=unit)
+    rows = await _ask(
+        engine,
+        _EARNED,
+        account=account,
+        symbol=symbol,
+        since=since,
+        until=until,
+        unit=unit,
+        step=_FIXED_STEPS[unit],
+    )
     buckets = [row for row in rows if row["time"] is not None]
     totals = [{key: value for key, value in row.items() if key != "time"} for row in rows if row["time"] is None]
     return buckets, totals
 
 
-async def watched(engine: AsyncEngine, account: str | None, since: datetime, until: datetime) -> list[Watched]:
-    """Return when each account was watched; an account without an ok snapshot in the range is left out."""
-    return [Watched(**row) for row in await _ask(engine, _WATCHED, account=account, since=since, until=until)]
+async def spacings(engine: AsyncEngine, account: str | None) -> dict[str, timedelta | None]:
+    """Return the usual time between two ok snapshots of each account, as the newest stand; ``None``: it has not two."""
+    return {row["account"]: row["spacing"] for row in await _ask(engine, _SPACING, account=account)}
 
 
 async def curve(

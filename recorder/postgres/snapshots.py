@@ -1,13 +1,12 @@
 """Snapshots: the door through which everything observed comes into the database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.snapshot import Snapshot
-from recorder.postgres.accounts import take_turn
 from recorder.postgres.balances import write_balances
 from recorder.postgres.changes import write_changes
 from recorder.postgres.rowset import RowSet
@@ -36,14 +35,14 @@ _ADD = text(f"""
 """)
 
 
-async def write_snapshots(connection: AsyncConnection, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+async def write_snapshots(
+    connection: AsyncConnection, account_ids: Mapping[str, int], snapshots: Iterable[Snapshot]
+) -> list[Snapshot]:
     """Write *snapshots*, in any order and any number of times, and return those that were new.
 
     An ok snapshot replaces a failed one of the same account and time; else the first one stands whole. Each new ok
     snapshot brings its samples, its changes and the closes it implies, and mends what the snapshot after it implied.
-    The caller owns the transaction: all of it commits together or not at all.
-
-    Raises ``SchemaMismatch``, before anything is written, when the schema is not of this program's revision.
+    The caller owns the transaction, in which the accounts' turn was taken: all commits together or not at all.
     """
     best: dict[tuple[str, datetime], Snapshot] = {}
     for snapshot in snapshots:
@@ -52,8 +51,7 @@ async def write_snapshots(connection: AsyncConnection, snapshots: Iterable[Snaps
             best[snapshot.account, snapshot.time] = snapshot
     if not best:
         return []
-    ids = await take_turn(connection, (account for account, _ in best))
-    offered = {(ids[account], time): snapshot for (account, time), snapshot in best.items()}
+    offered = {(account_ids[account], time): snapshot for (account, time), snapshot in best.items()}
     rows = await connection.execute(
         _ADD, _SNAPSHOT.parameters((*place, *_columns(snapshot)) for place, snapshot in offered.items())
     )

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.domain.position import NEVER, Position
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.exceptions import SchemaMismatch, StorageRefused
+from recorder.postgres.accounts import take_turn
 from recorder.postgres.engine import create_engine, storage_errors
 from recorder.postgres.snapshots import write_snapshots
 
@@ -56,7 +57,8 @@ def failed(minute: int, account: str = "main") -> Snapshot:
 async def write(engine: AsyncEngine, *snapshots: Snapshot) -> list[Snapshot]:
     with storage_errors():
         async with engine.begin() as connection:
-            return await write_snapshots(connection, snapshots)
+            ids = await take_turn(connection, (snapshot.account for snapshot in snapshots))
+            return await write_snapshots(connection, ids, snapshots)
 
 
 async def rows(engine: AsyncEngine, sql: str) -> list[tuple[Any, ...]]:

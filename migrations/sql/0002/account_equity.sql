@@ -1,96 +1,80 @@
--- A transfer counts from the first snapshot with balances whose answer came at or after it. The moment of the balances'
--- own answer is not kept: it is taken to be the snapshot's taken_at, since both are asked for at once, and a transfer
--- between the two shows as profit of that one row. The clocks may differ by up to the minute that is looked ahead.
--- Filters on account and asset reach the tables, because every window is partitioned by both; one on time reaches the
--- snapshots, their balances and their samples.
+-- A transfer counts at the snapshots after the last one whose answer came before it. The moment of the balances' own
+-- answer is not kept: it is taken to be the snapshot's taken_at, since both are asked for at once; a transfer between
+-- the two answers shows as profit of that one row. The clocks may differ by up to the minute that is looked ahead.
+-- The GROUP BY, on what is a key already, keeps the planner from joining all stretches with all snapshots. Filters on account and asset reach the tables, because every window is partitioned by both; one on time
+-- reaches the snapshots, their balances and their samples.
 CREATE VIEW bi.account_equity AS
 SELECT
-  account,
-  asset,
-  "time",
-  wallet_balance,
-  unrealized_profit,
-  wallet_balance + unrealized_profit AS equity,
-  net_transfers,
-  wallet_balance + unrealized_profit - first_equity - net_transfers AS net_profit
+  stretch.account,
+  stretch.asset,
+  slot."time",
+  coalesce(b.wallet_balance, 0) AS wallet_balance,
+  held.unrealized_profit,
+  coalesce(b.wallet_balance, 0) + held.unrealized_profit AS equity,
+  stretch.net_transfers,
+  coalesce(b.wallet_balance, 0) + held.unrealized_profit - stretch.first_equity - stretch.net_transfers AS net_profit
 FROM (
   SELECT
-    stretch.account,
-    stretch.asset,
-    s."time",
-    coalesce(b.wallet_balance, 0) AS wallet_balance,
-    CASE WHEN s.outcome = 'ok' THEN coalesce(held.unrealized_profit, 0) END AS unrealized_profit,
-    stretch.net_transfers,
-    first_held.equity AS first_equity
+    account,
+    account_id,
+    asset,
+    after,
+    lead(after, 1, 'infinity') OVER booked AS until,
+    sum(transfer) OVER booked AS net_transfers,
+    coalesce((
+      SELECT b.wallet_balance
+      FROM recorder.balance b
+      WHERE b.account_id = booking.account_id AND b."time" = booking.first_time AND b.asset = booking.asset
+    ), 0) + coalesce((
+      SELECT sum(p.unrealized_profit)
+      FROM recorder.sample p
+      WHERE p.account_id = booking.account_id AND p."time" = booking.first_time AND p.margin_asset = booking.asset
+    ), 0) AS first_equity
   FROM (
-    SELECT
-      account,
-      account_id,
-      first_time,
-      asset,
-      since,
-      lead(since, 1, 'infinity') OVER booked AS until,
-      sum(transfer) OVER booked AS net_transfers
-    FROM (
-      SELECT a.name AS account, a.id AS account_id, first."time" AS first_time, line.asset, line.since, sum(line.transfer) AS transfer
-      FROM recorder.account a
-      CROSS JOIN LATERAL (
-        SELECT s."time", s.taken_at
+    SELECT a.name AS account, a.id AS account_id, first."time" AS first_time, line.asset, line.after, sum(line.transfer) AS transfer
+    FROM recorder.account a
+    CROSS JOIN LATERAL (
+      SELECT s."time", s.taken_at
+      FROM recorder.snapshot s
+      WHERE s.account_id = a.id AND s.outcome = 'ok' AND s.balance_outcome = 'ok'
+      ORDER BY s."time"
+      LIMIT 1
+    ) AS first
+    CROSS JOIN LATERAL (
+      SELECT b.asset, min(b."time") - interval '1 microsecond' AS after, 0 AS transfer
+      FROM recorder.balance b
+      WHERE b.account_id = a.id
+      GROUP BY b.asset
+      UNION ALL
+      SELECT i.asset, coalesce(earlier."time", '-infinity'), i.income
+      FROM recorder.income i
+      LEFT JOIN LATERAL (
+        SELECT s."time"
         FROM recorder.snapshot s
-        WHERE s.account_id = a.id AND s.outcome = 'ok' AND s.balance_outcome = 'ok'
-        ORDER BY s."time"
+        WHERE s.account_id = a.id AND s.balance_outcome = 'ok' AND s.taken_at < i."time"
+          AND s."time" < i."time" + interval '1 minute'
+        ORDER BY s."time" DESC
         LIMIT 1
-      ) AS first
-      CROSS JOIN LATERAL (
-        SELECT b.asset, min(b."time") AS since, 0 AS transfer
-        FROM recorder.balance b
-        WHERE b.account_id = a.id
-        GROUP BY b.asset
-        UNION ALL
-        SELECT i.asset, counted."time", i.income
-        FROM recorder.income i
-        CROSS JOIN LATERAL (
-          SELECT s."time"
-          FROM recorder.snapshot s
-          WHERE s.account_id = a.id AND s.balance_outcome = 'ok' AND s."time" > coalesce((
-            SELECT earlier."time"
-            FROM recorder.snapshot earlier
-            WHERE earlier.account_id = a.id AND earlier.balance_outcome = 'ok' AND earlier.taken_at < i."time"
-              AND earlier."time" < i."time" + interval '1 minute'
-            ORDER BY earlier."time" DESC
-            LIMIT 1
-          ), '-infinity')
-          ORDER BY s."time"
-          LIMIT 1
-        ) AS counted
-        WHERE i.account_id = a.id AND i."time" > first.taken_at AND recorder.income_part(i.income_type) = 'transfer'
-      ) AS line
-      GROUP BY a.name, a.id, first."time", line.asset, line.since
-    ) AS booking
-    WINDOW booked AS (PARTITION BY account, account_id, first_time, asset ORDER BY since)
-  ) AS stretch
-  CROSS JOIN LATERAL (
-    SELECT
-      coalesce((
-        SELECT b.wallet_balance
-        FROM recorder.balance b
-        WHERE b.account_id = stretch.account_id AND b."time" = stretch.first_time AND b.asset = stretch.asset
-      ), 0) + coalesce((
-        SELECT sum(p.unrealized_profit)
-        FROM recorder.sample p
-        WHERE p.account_id = stretch.account_id AND p."time" = stretch.first_time AND p.margin_asset = stretch.asset
-      ), 0) AS equity
-  ) AS first_held
-  JOIN recorder.snapshot s
-    ON s.account_id = stretch.account_id AND s.balance_outcome = 'ok'
-    AND s."time" >= stretch.since AND s."time" < stretch.until
-  LEFT JOIN recorder.balance b ON b.account_id = s.account_id AND b."time" = s."time" AND b.asset = stretch.asset
-  LEFT JOIN LATERAL (
-    SELECT sum(p.unrealized_profit) AS unrealized_profit
-    FROM recorder.sample p
-    WHERE p.account_id = s.account_id AND p."time" = s."time" AND p.margin_asset = stretch.asset
-  ) AS held ON true
-) AS told;
+      ) AS earlier ON true
+      WHERE i.account_id = a.id AND i."time" > first.taken_at AND recorder.income_part(i.income_type) = 'transfer'
+    ) AS line
+    GROUP BY a.name, a.id, first."time", line.asset, line.after
+  ) AS booking
+  WINDOW booked AS (PARTITION BY account, account_id, first_time, asset ORDER BY after)
+) AS stretch
+CROSS JOIN LATERAL (
+  SELECT s."time", s.outcome
+  FROM recorder.snapshot s
+  WHERE s.account_id = stretch.account_id AND s.balance_outcome = 'ok'
+    AND s."time" > stretch.after AND s."time" <= stretch.until
+  GROUP BY s."time", s.outcome
+) AS slot
+LEFT JOIN recorder.balance b ON b.account_id = stretch.account_id AND b."time" = slot."time" AND b.asset = stretch.asset
+CROSS JOIN LATERAL (
+  SELECT CASE WHEN slot.outcome = 'ok' THEN coalesce(sum(p.unrealized_profit), 0) END AS unrealized_profit
+  FROM recorder.sample p
+  WHERE p.account_id = stretch.account_id AND p."time" = slot."time" AND p.margin_asset = stretch.asset
+) AS held;
 
 COMMENT ON VIEW bi.account_equity IS
   'One row per account, asset and snapshot that has balances, from the asset''s first balance on. Never sum over assets.';

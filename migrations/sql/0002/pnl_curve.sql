@@ -1,21 +1,22 @@
--- A line of the ledger counts from the first ok snapshot whose answer came at or after it: what matters is taken_at,
+-- A line of the ledger counts at the snapshots after the last one whose answer came before it: what matters is taken_at,
 -- because a fill between the due time of a slot and its answer is in that slot's positions already. The clocks may
 -- differ by up to the minute that is looked ahead.
--- Between two lines nothing is booked: each such stretch of time takes its snapshots from their index, and a position
--- takes its samples from theirs. Filters on account, symbol, position_side and asset reach the tables, because every
--- window is partitioned by all four; one on time reaches the snapshots.
+-- Between two lines nothing is booked: each such stretch takes its snapshots, and they their samples, from the index.
+-- The GROUP BY and the LIMIT 1, both on what is a key already, keep the planner from joining all stretches with all
+-- snapshots, and from reading all samples ever for a few of them. Filters on account, symbol, position_side and asset
+-- reach the tables, because every window is partitioned by all four; one on time reaches snapshots and samples.
 CREATE VIEW bi.pnl_curve AS
 SELECT
   stretch.account,
   stretch.symbol,
   stretch.position_side,
-  s."time",
+  slot."time",
   stretch.asset,
-  coalesce(p.unrealized_profit, 0) AS unrealized_profit,
+  coalesce(held.unrealized_profit, 0) AS unrealized_profit,
   stretch.realized_profit,
   stretch.commission,
   stretch.funding,
-  coalesce(p.unrealized_profit, 0) + stretch.realized_profit + stretch.commission + stretch.funding AS net_profit
+  coalesce(held.unrealized_profit, 0) + stretch.realized_profit + stretch.commission + stretch.funding AS net_profit
 FROM (
   SELECT
     account,
@@ -23,8 +24,8 @@ FROM (
     symbol,
     position_side,
     asset,
-    since,
-    lead(since, 1, 'infinity') OVER booked AS until,
+    after,
+    lead(after, 1, 'infinity') OVER booked AS until,
     bool_or(is_position) OVER (PARTITION BY account, account_id, symbol, position_side, asset) AS is_position,
     sum(realized_profit) OVER booked AS realized_profit,
     sum(commission) OVER booked AS commission,
@@ -36,7 +37,7 @@ FROM (
       line.symbol,
       line.position_side,
       line.asset,
-      counted."time" AS since,
+      coalesce(earlier."time", '-infinity') AS after,
       bool_or(line.is_position) AS is_position,
       sum(line.realized_profit) AS realized_profit,
       sum(line.commission) AS commission,
@@ -60,29 +61,32 @@ FROM (
       WHERE c.account_id = a.id
       GROUP BY c.symbol, c.position_side
     ) AS line
-    CROSS JOIN LATERAL (
+    LEFT JOIN LATERAL (
       SELECT s."time"
       FROM recorder.snapshot s
-      WHERE s.account_id = a.id AND s.outcome = 'ok' AND s."time" > coalesce((
-        SELECT earlier."time"
-        FROM recorder.snapshot earlier
-        WHERE earlier.account_id = a.id AND earlier.outcome = 'ok' AND earlier.taken_at < line."time"
-          AND earlier."time" < line."time" + interval '1 minute'
-        ORDER BY earlier."time" DESC
-        LIMIT 1
-      ), '-infinity')
-      ORDER BY s."time"
+      WHERE s.account_id = a.id AND s.outcome = 'ok' AND s.taken_at < line."time"
+        AND s."time" < line."time" + interval '1 minute'
+      ORDER BY s."time" DESC
       LIMIT 1
-    ) AS counted
-    GROUP BY a.name, a.id, line.symbol, line.position_side, line.asset, counted."time"
+    ) AS earlier ON true
+    GROUP BY a.name, a.id, line.symbol, line.position_side, line.asset, earlier."time"
   ) AS booking
-  WINDOW booked AS (PARTITION BY account, account_id, symbol, position_side, asset ORDER BY since)
+  WINDOW booked AS (PARTITION BY account, account_id, symbol, position_side, asset ORDER BY after)
 ) AS stretch
-JOIN recorder.snapshot s
-  ON s.account_id = stretch.account_id AND s.outcome = 'ok' AND s."time" >= stretch.since AND s."time" < stretch.until
-LEFT JOIN recorder.sample p
-  ON stretch.is_position AND p.account_id = s.account_id AND p."time" = s."time"
-  AND p.symbol = stretch.symbol AND p.position_side = stretch.position_side;
+CROSS JOIN LATERAL (
+  SELECT s."time"
+  FROM recorder.snapshot s
+  WHERE s.account_id = stretch.account_id AND s.outcome = 'ok'
+    AND s."time" > stretch.after AND s."time" <= stretch.until
+  GROUP BY s."time"
+) AS slot
+LEFT JOIN LATERAL (
+  SELECT p.unrealized_profit
+  FROM recorder.sample p
+  WHERE stretch.is_position AND p.account_id = stretch.account_id AND p."time" = slot."time"
+    AND p.symbol = stretch.symbol AND p.position_side = stretch.position_side
+  LIMIT 1
+) AS held ON true;
 
 COMMENT ON VIEW bi.pnl_curve IS
   'One row per account, symbol, side, asset and ok snapshot, from the first snapshot on that has the position or a line of its ledger. '

@@ -39,24 +39,29 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET t
     ) AS last
     WHERE a.name = pnl_series.account
   ), booked AS (
-    SELECT
-      slot.begins,
-      e.asset,
-      sum(e.realized_profit) AS realized_profit,
-      sum(e.commission) AS commission,
-      sum(e.funding) AS funding
+    SELECT slot.begins, line.*
     FROM slot
-    JOIN recorder.earning e
-      ON e.account_id = slot.account_id AND e."time" > slot.taken_before AND e."time" <= slot.taken_at
-    WHERE pnl_series.symbol IS NULL OR e.symbol = pnl_series.symbol
-    GROUP BY slot.begins, e.asset
+    CROSS JOIN LATERAL (
+      SELECT
+        e.asset,
+        sum(e.realized_profit) AS realized_profit,
+        sum(e.commission) AS commission,
+        sum(e.funding) AS funding
+      FROM recorder.earning e
+      WHERE e.account_id = slot.account_id AND e."time" > slot.taken_before AND e."time" <= slot.taken_at
+        AND (pnl_series.symbol IS NULL OR e.symbol = pnl_series.symbol)
+      GROUP BY e.asset
+    ) AS line
   ), held AS (
-    SELECT slot.begins, p.margin_asset AS asset, sum(p.unrealized_profit) AS unrealized_profit
+    SELECT slot.begins, position.*
     FROM slot
-    JOIN recorder.sample p ON p.account_id = slot.account_id AND p."time" = slot."time"
-    WHERE p."time" >= pnl_series.since AND p."time" < pnl_series.until
-      AND (pnl_series.symbol IS NULL OR p.symbol = pnl_series.symbol)
-    GROUP BY slot.begins, p.margin_asset
+    CROSS JOIN LATERAL (
+      SELECT p.margin_asset AS asset, sum(p.unrealized_profit) AS unrealized_profit
+      FROM recorder.sample p
+      WHERE p.account_id = slot.account_id AND p."time" = slot."time"
+        AND (pnl_series.symbol IS NULL OR p.symbol = pnl_series.symbol)
+      GROUP BY p.margin_asset
+    ) AS position
   ), told AS (
     SELECT
       bucket.begins,

@@ -1,0 +1,146 @@
+"""Listening to an account's event stream: every event is recorded, and every moment nobody listened is a gap.
+
+A dead stream and a quiet account look alike. So each snapshot is compared with what the stream told: a position that
+moved without an event means that the stream is dead.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from recorder.domain.event import AccountUpdate, Arrival, Event
+from recorder.domain.gap import Gap, GapReason, GapSource
+from recorder.domain.position import Key, PositionState
+from recorder.domain.snapshot import Snapshot
+from recorder.domain.stream import Connected, Coverage, Lost
+from recorder.postgres.events import Told
+from recorder.recording import Recording
+
+TOLERANCE = timedelta(seconds=1)
+"""How far a position's ``updateTime`` may be from the time of the event that told of it."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    time: datetime
+    position_amt: Decimal
+
+
+class Listening:
+    """What one account's stream tells, and whether it tells everything.
+
+    Attributes:
+        account: Whose stream it is.
+        connected_since: Since when events come in, exchange time; ``None`` while they do not.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        recording: Recording,
+        *,
+        reconnected: Callable[[str], None],
+        dated: Callable[[timedelta], None],
+    ) -> None:
+        """*reconnected* is called when events come in again: a snapshot is due, so that no state is older than the gap.
+
+        *dated* is told how much later the exchange dates a position's row than the event about the same change.
+        """
+        self.account = account
+        self.connected_since: datetime | None = None
+        self._recording = recording
+        self._reconnected = reconnected
+        self._dated = dated
+        self._told: dict[Key, _Told] = {}
+        self._before: Mapping[Key, PositionState] | None = None
+        self._unexplained: dict[Key, PositionState | None] = {}
+        self._gap: Gap | None = None
+
+    def not_covered_since(self, started_at: datetime) -> None:
+        """Say when the account was last watched, before the stream is first opened."""
+        if self.connected_since is None:
+            self._open_gap(started_at, GapReason.NOT_RUNNING)
+
+    def deliver(self, event: Event, arrival: Arrival) -> None:
+        """Record *event*, and remember what it says of positions."""
+        if isinstance(event, AccountUpdate):
+            for position in event.positions:
+                told = self._told.get(position.key)
+                if told is None or told.time <= event.time:
+                    self._told[position.key] = _Told(event.time, position.position_amt)
+        self._recording.record_event(Told(self.account, arrival, event))
+
+    def changed(self, coverage: Coverage) -> None:
+        """Open a gap when events may be missing, and close it when they come in again."""
+        match coverage:
+            case Lost(at=at, reason=reason, detail=detail):
+                log.warning("the stream of %s tells nothing any more: %s %s", self.account, reason, detail)
+                self.connected_since = None
+                self._open_gap(at, GapReason(reason))
+            case Connected(at=at):
+                self.connected_since = at
+                self._before, self._unexplained = None, {}  # what is compared is covered as a whole
+                if self._gap:
+                    self._recording.record_gap(self._closed(self._gap, at))
+                    self._gap = None
+                self._reconnected(self.account)
+
+    def is_dead(self, snapshot: Snapshot) -> bool:
+        """Whether an ok *snapshot* proves that the stream does not tell what happens.
+
+        It does when a change that the snapshot before showed is still not told of: events may come a little after
+        the answer that shows the same, but not a whole slot later.
+        """
+        before, since = self._before, self.connected_since
+        if since is None or snapshot.taken_at < since:
+            return False
+        self._before = now = {position.key: position for position in snapshot.positions}
+        missed = [key for key, state in self._unexplained.items() if not self._explained(key, state)]
+        if missed:
+            log.error("%s: %s moved, and the stream did not tell of it", self.account, missed)
+        self._unexplained = {
+            key: now.get(key)
+            for key in (before or {}).keys() | now.keys()
+            if before is not None and _moved(before.get(key), now.get(key), since) and not self._explained(key, now.get(key))
+        }
+        return bool(missed)
+
+    def _explained(self, key: Key, state: PositionState | None) -> bool:
+        """Whether the stream told of *state*, or of a later one; ``None`` is flat."""
+        told = self._told.get(key)
+        if told is None:
+            return False
+        if state is None:
+            return not told.position_amt
+        if told.position_amt == state.position_amt and abs(state.update_time - told.time) <= TOLERANCE:
+            self._dated(state.update_time - told.time)
+        return told.position_amt == state.position_amt or told.time > state.update_time
+
+    def _open_gap(self, started_at: datetime, reason: GapReason) -> None:
+        if self._gap is None:
+            self._gap = Gap(
+                account=self.account, source=GapSource.STREAM, started_at=started_at, ended_at=None, reason=reason
+            )
+            self._recording.record_gap(self._gap)
+
+    def _closed(self, gap: Gap, at: datetime) -> Gap:
+        return Gap(
+            account=gap.account,
+            source=gap.source,
+            started_at=gap.started_at,
+            ended_at=max(at, gap.started_at),
+            reason=gap.reason,
+        )
+
+
+def _moved(before: PositionState | None, now: PositionState | None, since: datetime) -> bool:
+    """Whether a position changed between two snapshots at a time the stream covers."""
+    if now is None:
+        return before is not None and before.is_open
+    if before is not None and now.update_time <= before.update_time:
+        return False
+    return now.is_dated and now.update_time > since
