@@ -70,7 +70,7 @@ def show(
     """Print what was earned in each bucket, the first one whole, and then in all per account and asset."""
     since = _beginning(span.since, by)
     buckets, totals = ask(
-        lambda engine: earnings.earned(engine, account, symbol, since, span.until, by.value),
+        lambda engine: earnings.earned(engine, account, symbol, since=since, until=span.until, unit=by.value),
         config=config,
         log_level=log_level,
     )
@@ -126,11 +126,11 @@ def save(
 async def read_curves(
     engine: AsyncEngine, account: str | None, symbol: str | None, span: Span, points: int
 ) -> list[Curve]:
-    """Return the curves of each account and asset from its first ok snapshot in *span* on, of at most *points* steps."""
+    """Return each account's curves in at most *points* steps, from its first ok snapshot in *span* on."""
     found: list[Curve] = []
     for name, spacing in (await earnings.spacings(engine, account)).items():
         since, bucket = span.since, bucket_for(span.until - span.since, spacing, points)
-        rows = await earnings.curve(engine, name, symbol, since, span.until, bucket)
+        rows = await earnings.curve(engine, name, symbol, since=since, until=span.until, bucket=bucket)
         watched = [row["time"] for row in rows if row["net_profit"] is not None]
         if not watched:
             continue
@@ -138,6 +138,6 @@ async def read_curves(
         finer = bucket_for(span.until - since, spacing, points)
         if finer < bucket:
             bucket = finer
-            rows = await earnings.curve(engine, name, symbol, since, span.until, bucket)
+            rows = await earnings.curve(engine, name, symbol, since=since, until=span.until, bucket=bucket)
         found += curves(rows, account=name, symbol=symbol, since=since, until=span.until, bucket=bucket)
     return found

@@ -66,10 +66,12 @@ class SnapshotSettings(_Section):
     Attributes:
         every: Divides a day, so that slots fall on the same times every day.
         timeout: Shorter than ``every``; left out, 10 s or half of ``every``.
+        balances: Whether the balances are asked for too, with the weight that the positions leave.
     """
 
     every: Duration = timedelta(seconds=60)
     timeout: Duration = Field(default_factory=_default_timeout)
+    balances: bool = True
 
     @field_validator("every")
     @classmethod
@@ -99,6 +101,17 @@ class StreamSettings(_Section):
     """Whether the accounts' event streams are listened to between snapshots."""
 
     enabled: bool = True
+
+
+class LedgerSettings(_Section):
+    """The exchange's own lists of fills and income, read over REST.
+
+    Attributes:
+        every: How often they are asked for what is new, with the weight that the schedule leaves.
+    """
+
+    enabled: bool = True
+    every: Duration = timedelta(minutes=5)
 
 
 def _endpoint(url: str, *schemes: str) -> str:

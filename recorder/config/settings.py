@@ -22,6 +22,7 @@ from recorder.config.sections import (
     DatabaseSettings,
     ExchangeSettings,
     HttpSettings,
+    LedgerSettings,
     SnapshotSettings,
     StorageSettings,
     StreamSettings,
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     stream: StreamSettings = StreamSettings()
+    ledger: LedgerSettings = LedgerSettings()
     exchange: ExchangeSettings = ExchangeSettings()
     http: HttpSettings = HttpSettings()
     accounts: tuple[AccountSettings, ...] = ()

@@ -1,4 +1,4 @@
-"""Questions of money: what accounts earned, in buckets of the calendar and as curves. Schema ``bi`` is all they read."""
+"""Questions of money: what accounts earned, in buckets of the calendar and as curves. They read schema ``bi`` alone."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -146,7 +146,7 @@ _FIXED_STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "month": t
 
 
 async def earned(
-    engine: AsyncEngine, account: str | None, symbol: str | None, since: datetime, until: datetime, unit: str
+    engine: AsyncEngine, account: str | None, symbol: str | None, *, since: datetime, until: datetime, unit: str
 ) -> tuple[Rows, Rows]:
     """Return what was earned per account, bucket and asset, and in all per account and asset.
 
@@ -177,7 +177,7 @@ async def spacings(engine: AsyncEngine, account: str | None) -> dict[str, timede
 
 
 async def curve(
-    engine: AsyncEngine, account: str, symbol: str | None, since: datetime, until: datetime, bucket: timedelta
+    engine: AsyncEngine, account: str, symbol: str | None, *, since: datetime, until: datetime, bucket: timedelta
 ) -> Rows:
     """Return ``bi.pnl_series``, one asset after the other: cumulative since the account's first ok snapshot."""
     return await _ask(engine, _CURVE, account=account, symbol=symbol, since=since, until=until, bucket=bucket)

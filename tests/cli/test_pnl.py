@@ -1,0 +1,435 @@
+import asyncio
+import json
+import os
+import pty
+import re
+import struct
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from recorder.cli.chart import draw
+from recorder.cli.curve import Curve, Step, bucket_for
+from recorder.postgres.earnings import PARTS
+from recorder.postgres.roles import create_roles
+
+NOW = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
+REPOSITORY = Path(__file__).parents[2]
+PLENTY = 60.0  # seconds; a command that takes longer hangs
+AT_THAT_TIME = (
+    "import sys; sys.argv[0] = 'recorder'; "
+    f"import time_machine; time_machine.travel({NOW.timestamp()}, tick=True).start(); "
+)
+MAIN = "from recorder.cli.main import main; main()"
+WITHOUT_MATPLOTLIB = "sys.modules['matplotlib'] = None; "
+KEYS = ["account", "time", "asset", "realized_profit", "commission", "funding", "net_profit", "unrealized_profit"]
+ESCAPE = "\x1b"
+BRAILLE = re.compile("[\u2801-\u28ff]")
+MANY_DIGITS = "12345678901234567890.000000000000000000000000000001"
+
+# The account main is asked every hour; nobody watches on 28 February and on 1 March, except for one failure.
+# The account flat has never held anything; nothing is recorded of the account new.
+SCENE = f"""
+    INSERT INTO recorder.account (name) VALUES ('main'), ('flat'), ('new');
+    INSERT INTO recorder.snapshot (account_id, time, kind, taken_at, outcome, position_count, duration_ms)
+    SELECT 1, t, 'slot', t, 'ok', 1, 40
+    FROM generate_series('2026-02-26 00:00Z'::timestamptz, '2026-03-03 09:00Z', '1 hour') AS t
+    WHERE t NOT BETWEEN '2026-02-28 00:00Z' AND '2026-03-01 23:59Z';
+    INSERT INTO recorder.snapshot (account_id, time, kind, taken_at, outcome, position_count, duration_ms) VALUES
+      (1, '2026-02-28 12:00Z', 'slot', '2026-02-28 12:00Z', 'timeout', 0, 10000),
+      (2, '2026-03-03 09:00Z', 'slot', '2026-03-03 09:00Z', 'ok', 0, 40);
+    INSERT INTO recorder.sample (
+      account_id, time, update_time, symbol, position_side, position_amt, entry_price, mark_price, unrealized_profit,
+      margin_asset
+    )
+    SELECT 1, s.time, s.time, symbol, 'BOTH', 1, 100, 100, unrealized_profit + extract(hour FROM s.time), 'USDT'
+    FROM recorder.snapshot s
+    CROSS JOIN (VALUES ('BTCUSDT', 0.250), ('ETHUSDT', -10)) AS held (symbol, unrealized_profit)
+    WHERE s.account_id = 1 AND s.outcome = 'ok';
+    INSERT INTO recorder.income (account_id, income_type, tran_id, asset, symbol, time, income) VALUES
+      (1, 'REALIZED_PNL', 1, 'USDT', 'BTCUSDT', '2026-02-26 12:30Z', {MANY_DIGITS}),
+      (1, 'COMMISSION', 1, 'BNB', 'BTCUSDT', '2026-02-26 12:30Z', -0.00125),
+      (1, 'TRANSFER', 2, 'USDT', '', '2026-02-26 13:00Z', 5000),
+      (1, 'FUNDING_FEE', 3, 'USDT', 'ETHUSDT', '2026-02-27 23:59:30Z', -1.50),
+      (1, 'REALIZED_PNL', 4, 'USDT', 'ETHUSDT', '2026-03-01 13:00Z', 7),
+      (1, 'SOMETHING_NEW', 5, 'USDT', '', '2026-03-02 10:00Z', 0.5);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+Pnl = Callable[..., Awaitable[Finished]]
+
+
+@pytest.fixture
+async def scene(engine: AsyncEngine) -> AsyncEngine:
+    async with engine.begin() as connection:
+        for statement in SCENE.split(";\n"):
+            if statement.strip():
+                await connection.execute(text(statement.replace(":0", r"\:0").replace(":3", r"\:3").replace(":5", r"\:5")))
+    return engine
+
+
+@pytest.fixture
+def environment(tmp_path: Path, database: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(REPOSITORY),
+        "MPLCONFIGDIR": str(tmp_path / "matplotlib"),
+        "RECORDER_STORAGE__DATA_DIR": str(tmp_path / "data"),
+        "RECORDER_DATABASE__URL": database,
+    }
+
+
+@pytest.fixture
+def pnl(tmp_path: Path, environment: dict[str, str]) -> Pnl:
+    """``recorder pnl`` on 3 March 2026 at 9:30, as a process of its own."""
+
+    async def run(*arguments: str, program: str = "", **variables: str) -> Finished:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            AT_THAT_TIME + program + MAIN,
+            "pnl",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment | variables,
+        )
+        async with asyncio.timeout(PLENTY):
+            stdout, stderr = await process.communicate()
+        return Finished(process.returncode or 0, stdout.decode(), stderr.decode())
+
+    return run
+
+
+def amounts(row: dict[str, Any]) -> tuple[str | None, ...]:
+    return tuple(row[key] for key in KEYS[3:])
+
+
+NOTHING = (None, None, None, None, None)
+
+
+@pytest.mark.usefixtures("scene")
+async def test_each_day_and_asset_has_its_exact_amounts_and_a_day_without_data_has_none(pnl: Pnl) -> None:
+    answer = (await pnl("--account", "main", "--json")).json
+    assert list(answer) == ["since", "until", "by", "symbol", "buckets", "totals"]
+    assert (answer["since"], answer["by"], answer["symbol"]) == ("2026-02-01T00:00:00Z", "day", None)
+    assert [list(row) for row in answer["buckets"]] == [KEYS] * 12
+    by_key = {(row["time"][5:10], row["asset"]): amounts(row) for row in answer["buckets"]}
+    assert by_key == {
+        ("02-26", "USDT"): (MANY_DIGITS, "0", "0", MANY_DIGITS, "36.250"),
+        ("02-26", "BNB"): ("0", "-0.00125", "0", "-0.00125", "0"),
+        ("02-27", "USDT"): ("0", "0", "-1.50", "-1.50", "36.250"),
+        ("02-27", "BNB"): ("0", "0", "0", "0", "0"),
+        ("02-28", "USDT"): NOTHING,
+        ("02-28", "BNB"): NOTHING,
+        ("03-01", "USDT"): ("7", "0", "0", "7", None),
+        ("03-01", "BNB"): NOTHING,
+        ("03-02", "USDT"): ("0.5", "0", "0", "0.5", "36.250"),
+        ("03-02", "BNB"): ("0", "0", "0", "0", "0"),
+        ("03-03", "USDT"): ("0", "0", "0", "0", "8.250"),
+        ("03-03", "BNB"): ("0", "0", "0", "0", "0"),
+    }
+
+
+@pytest.mark.usefixtures("scene")
+async def test_totals_are_per_account_and_asset_and_keep_every_digit(pnl: Pnl) -> None:
+    totals = (await pnl("--json")).json["totals"]
+    assert [(row["account"], row["asset"], *amounts(row)) for row in totals] == [
+        ("flat", None, "0", "0", "0", "0", "0"),
+        ("main", "BNB", "0", "-0.00125", "0", "-0.00125", "0"),
+        (
+            "main",
+            "USDT",
+            "12345678901234567897.500000000000000000000000000001",
+            "0",
+            "-1.50",
+            "12345678901234567896.000000000000000000000000000001",
+            "8.250",
+        ),
+    ]
+
+
+@pytest.mark.usefixtures("scene")
+async def test_months_are_those_of_the_calendar_and_the_first_bucket_is_whole(pnl: Pnl) -> None:
+    answer = (await pnl("--by", "month", "--since", "2026-02-27T12:00", "--json")).json
+    assert answer["since"] == "2026-02-01T00:00:00Z"
+    found = {(row["account"], row["time"], row["asset"]): amounts(row) for row in answer["buckets"]}
+    assert found["main", "2026-02-01T00:00:00Z", "USDT"][1:] == (
+        "0",
+        "-1.50",
+        "12345678901234567888.500000000000000000000000000001",
+        "36.250",
+    )
+    assert found["main", "2026-03-01T00:00:00Z", "USDT"] == ("7.5", "0", "0", "7.5", "8.250")
+    assert found["flat", "2026-03-01T00:00:00Z", None] == ("0", "0", "0", "0", "0")
+    assert len(found) == 5
+
+
+@pytest.mark.usefixtures("scene")
+async def test_an_hour_has_what_was_booked_in_it_also_after_its_last_snapshot(pnl: Pnl) -> None:
+    answer = (await pnl("--by", "hour", "--since", "2026-02-27T22:30", "--account", "main", "--json")).json
+    usdt = [amounts(row) for row in answer["buckets"] if row["asset"] == "USDT"]
+    assert len(usdt) == 2 + 2 * 24 + 24 + 10
+    assert usdt[0] == ("0", "0", "0", "0", "34.250")
+    assert usdt[1] == ("0", "0", "-1.50", "-1.50", "36.250")
+    assert usdt[2 : 2 + 37] == [NOTHING] * 37
+    assert usdt[2 + 37] == ("7", "0", "0", "7", None)
+    assert usdt[-1] == ("0", "0", "0", "0", "8.250")
+
+
+@pytest.mark.usefixtures("scene")
+async def test_without_since_there_are_two_days_by_hour_and_twelve_months_by_month(pnl: Pnl) -> None:
+    hours, months = await asyncio.gather(pnl("--by", "hour", "--json"), pnl("--by", "month", "--json"))
+    assert hours.json["since"] == "2026-03-01T09:00:00Z"
+    assert months.json["since"] == "2025-03-01T00:00:00Z"
+
+
+@pytest.mark.usefixtures("scene")
+async def test_a_symbol_has_its_own_amounts_alone(pnl: Pnl) -> None:
+    answer = (await pnl("--account", "main", "--symbol", "ETHUSDT", "--json")).json
+    assert [(row["asset"], *amounts(row)) for row in answer["totals"]] == [
+        ("USDT", "7", "0", "-1.50", "5.50", "-1"),
+    ]
+
+
+async def test_days_agree_with_the_view_of_days(pnl: Pnl, scene: AsyncEngine) -> None:
+    answer = (await pnl("--account", "main", "--json")).json
+    told = {
+        (row["time"][:10], row["asset"]): [Decimal(value) for value in amounts(row) if value is not None]
+        for row in answer["buckets"]
+    }
+    async with scene.connect() as connection:
+        rows = await connection.execute(
+            text(
+                "SELECT day::text, asset, sum(realized_profit), sum(commission), sum(funding), sum(net_profit), "
+                "sum(unrealized_profit) FROM bi.pnl_daily WHERE account = 'main' GROUP BY day, asset"
+            )
+        )
+        days = {(row[0], row[1]): [value for value in row[2:] if value is not None] for row in rows}
+    assert len(days) == 6
+    assert {key: told[key] for key in days} == days
+
+
+async def test_the_parts_of_the_profit_are_those_of_the_schema(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        definition = str(await connection.scalar(text("SELECT pg_get_functiondef('recorder.income_part'::regproc)")))
+        named = {name for name in re.findall(r"'([A-Z_]+)'", definition)}
+        rows = await connection.execute(
+            text("SELECT name, recorder.income_part(name) FROM unnest(CAST(:names AS text[])) AS name"),
+            {"names": sorted(named)},
+        )
+        parts = {name: part for name, part in rows}
+    assert {name: part for part, names in PARTS.items() for name in names} == parts
+
+
+async def test_a_role_that_may_only_read_bi_gets_the_same_answer(
+    pnl: Pnl, scene: AsyncEngine, database: str, tmp_path: Path
+) -> None:
+    await create_roles(scene)
+    reader = f"{database}?role=recorder_reader"
+    as_owner, as_reader = await asyncio.gather(pnl("--json"), pnl("--json", RECORDER_DATABASE__URL=reader))
+    assert as_reader.stderr == ""
+    assert as_reader.json["buckets"] == as_owner.json["buckets"]
+    drawn = await pnl("--png", "curve.svg", RECORDER_DATABASE__URL=reader)
+    assert (drawn.code, (tmp_path / "curve.svg").exists()) == (0, True)
+
+
+@pytest.mark.usefixtures("scene")
+async def test_the_table_shows_what_is_not_known_as_a_dash_and_ends_with_totals(pnl: Pnl) -> None:
+    shown = await pnl("--account", "main", "--since", "2026-02-27")
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert lines[0][:3] == ["account", "time", "asset"]
+    assert ["main", "2026-02-27", "USDT", "0", "0", "-1.50", "-1.50", "36.250"] in lines
+    assert ["main", "2026-02-28", "USDT", "-", "-", "-", "-", "-"] in lines
+    assert ["main", "2026-03-01", "USDT", "7", "0", "0", "7", "-"] in lines
+    assert lines[-2:] == [
+        ["main", "total", "BNB", "0", "0", "0", "0", "0"],
+        ["main", "total", "USDT", "7.5", "0", "-1.50", "6.00", "8.250"],
+    ]
+
+
+@pytest.mark.usefixtures("scene")
+async def test_what_was_never_recorded_is_said_in_a_sentence(pnl: Pnl) -> None:
+    table, plot, picture = await asyncio.gather(
+        pnl("--account", "new"), pnl("--account", "nobody", "--plot"), pnl("--account", "new", "--png", "new.png")
+    )
+    assert (table.code, table.stdout) == (0, "")
+    assert "Nothing is recorded for that" in table.stderr
+    assert (plot.code, plot.stdout) == (0, "")
+    assert "Nothing is recorded for that" in plot.stderr
+    assert picture.code == 1
+    assert "there is nothing to draw" in picture.stderr
+
+
+@pytest.mark.usefixtures("scene")
+async def test_the_plot_fits_eighty_columns_and_tells_account_asset_and_range(pnl: Pnl) -> None:
+    plot = await pnl("--plot", "--symbol", "ETHUSDT")
+    assert plot.stderr == ""
+    assert max(map(len, plot.stdout.splitlines())) <= 80
+    assert plot.stdout.startswith("main · ETHUSDT · USDT  2026-02-26 00:00 to 2026-03-03 09:30 UTC\n")
+    assert "net profit since the first snapshot: 4.50" in plot.stdout
+    assert "of it unrealised: -1\n" in plot.stdout
+    assert "28 Feb" in plot.stdout
+    assert ESCAPE not in plot.stdout
+
+
+@pytest.mark.usefixtures("scene")
+async def test_a_terminal_gets_colours_unless_it_wants_none(environment: dict[str, str], tmp_path: Path) -> None:
+    async def on_terminal(**variables: str) -> str:
+        leader, follower = pty.openpty()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            AT_THAT_TIME + MAIN,
+            "pnl",
+            "--plot",
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            cwd=tmp_path,
+            env=environment | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"} | variables,
+        )
+        os.close(follower)
+        reading = asyncio.create_task(asyncio.to_thread(read_all, leader))
+        async with asyncio.timeout(PLENTY):
+            shown = await reading
+            assert await process.wait() == 0
+        os.close(leader)
+        return shown
+
+    coloured, plain = await asyncio.gather(on_terminal(), on_terminal(NO_COLOR="1"))
+    assert f"{ESCAPE}[38;5;" in coloured
+    assert ESCAPE not in plain
+    assert max(map(len, plain.splitlines())) == 100
+
+
+def read_all(descriptor: int) -> str:
+    """What a terminal shows until the last process that writes to it has ended."""
+    shown = b""
+    while True:
+        try:
+            some = os.read(descriptor, 65536)
+        except OSError:  # how Linux reports the end
+            some = b""
+        if not some:
+            return shown.decode()
+        shown += some
+
+
+SINCE = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def flat_curve(*days: int) -> Curve:
+    """A curve of thirty days that were watched on the given ones only."""
+    day = timedelta(days=1)
+    steps = [
+        Step(
+            begin=SINCE + number * day,
+            end=SINCE + (number + 1) * day,
+            net_profit=Decimal("7.5"),
+            unrealized_profit=Decimal(0),
+        )
+        for number in days
+    ]
+    return Curve(account="main", symbol=None, asset="USDT", since=SINCE, until=SINCE + 30 * day, steps=steps)
+
+
+def test_the_drawn_line_breaks_where_nobody_watched() -> None:
+    whole = draw(flat_curve(*range(30)), 80, coloured=False)
+    broken = draw(flat_curve(*range(10), *range(20, 30)), 80, coloured=False)
+    (whole_line,) = [line for line in whole.splitlines() if len(BRAILLE.findall(line)) > 20]
+    (broken_line,) = [line for line in broken.splitlines() if len(BRAILLE.findall(line)) > 20]
+    assert not re.search(r"[\u2801-\u28ff] +[\u2801-\u28ff]", whole_line)
+    (gap,) = re.findall(r"[\u2801-\u28ff]( +)[\u2801-\u28ff]", broken_line)
+    assert abs(len(gap) - len(BRAILLE.findall(whole_line)) / 3) <= 2
+
+
+def test_a_single_watched_bucket_can_be_seen() -> None:
+    assert BRAILLE.search(draw(flat_curve(15), 80, coloured=False))
+
+
+def test_every_unbroken_run_is_a_line_of_steps() -> None:
+    lines = list(flat_curve(0, 1, 5).net_profit())
+    day = timedelta(days=1)
+    assert [[(time - SINCE) // day for time, _ in line] for line in lines] == [[0, 1, 1, 2], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("span", "spacing", "bucket"),
+    [
+        (timedelta(days=30), timedelta(minutes=1), timedelta(hours=6)),
+        (timedelta(hours=2), timedelta(minutes=1), timedelta(minutes=1)),
+        (timedelta(hours=2), timedelta(minutes=5), timedelta(minutes=5)),
+        (timedelta(hours=2), None, timedelta(minutes=1)),
+        (timedelta(days=9000), timedelta(minutes=1), timedelta(days=9000) / 140),
+    ],
+)
+def test_a_bucket_is_as_fine_as_the_drawing_but_no_finer_than_the_snapshots(
+    span: timedelta, spacing: timedelta | None, bucket: timedelta
+) -> None:
+    assert bucket_for(span, spacing, 140) == bucket
+
+
+@pytest.mark.usefixtures("scene")
+async def test_a_picture_is_a_png_with_a_panel_for_each_asset(pnl: Pnl, tmp_path: Path) -> None:
+    (tmp_path / "curve.png").write_text("an older picture")
+    drawn = await pnl("--png", "curve.png", "--account", "main")
+    assert (drawn.code, drawn.stdout, drawn.stderr) == (0, "", "Wrote curve.png\n")
+    content = (tmp_path / "curve.png").read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", content[16:24])
+    assert (width, height) == (1650, 2 * 510)
+    assert len(content) > 20_000
+    assert [each.name for each in tmp_path.glob("*curve*")] == ["curve.png"]
+
+
+@pytest.mark.usefixtures("scene")
+async def test_a_name_that_ends_in_svg_gets_an_svg(pnl: Pnl, tmp_path: Path) -> None:
+    drawn = await pnl("--png", "curve.svg", "--account", "main")
+    assert drawn.code == 0
+    assert ElementTree.parse(tmp_path / "curve.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314
+
+
+@pytest.mark.usefixtures("scene")
+async def test_without_matplotlib_the_error_names_what_to_install(pnl: Pnl, tmp_path: Path) -> None:
+    drawn = await pnl("--png", "curve.png", program=WITHOUT_MATPLOTLIB)
+    assert drawn.code == 78
+    assert 'pip install "position-recorder[chart]"' in drawn.stderr
+    assert not (tmp_path / "curve.png").exists()
+
+
+@pytest.mark.usefixtures("scene")
+async def test_a_picture_that_cannot_be_written_is_an_error_of_the_work(pnl: Pnl) -> None:
+    drawn = await pnl("--png", "missing/curve.png")
+    assert drawn.code == 1
+    assert "missing/curve.png cannot be written" in drawn.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--plot", "--png", "a.png"), ("--json", "--plot"), ("--png", "a.pdf"), ("--by", "week")]
+)
+async def test_options_that_contradict_each_other_are_an_error_of_use(pnl: Pnl, arguments: tuple[str, ...]) -> None:
+    assert (await pnl(*arguments)).code == 2
