@@ -9,10 +9,11 @@ from typing import Self
 from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
+from recorder.binance.balances import decode_balances
 from recorder.binance.channel import Channel
 from recorder.binance.clock import ExchangeClock
 from recorder.binance.connection import Reply
-from recorder.binance.messages import Balance, decode_balances, decode_positions
+from recorder.binance.messages import decode_positions
 from recorder.binance.pause import PauseFile
 from recorder.binance.retries import Retries
 from recorder.binance.session import Answered, LateAnswer, Refused, Unintelligible
@@ -21,6 +22,7 @@ from recorder.binance.status import ClientStatus
 from recorder.binance.stopped import StoppedAccounts
 from recorder.binance.timekeeper import Timekeeper
 from recorder.binance.weight import BALANCES, POSITIONS, WeightBudget
+from recorder.domain.balance import Balance
 from recorder.domain.position import Position
 from recorder.exceptions import (
     AccountRejected,
