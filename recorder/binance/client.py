@@ -1,35 +1,36 @@
 """The client of the exchange: asks for positions, for many accounts over one connection."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from websockets.exceptions import InvalidURI
-from websockets.uri import parse_uri
-
+from recorder.binance.account_requests import AccountRequests
+from recorder.binance.allowance import Allowance
+from recorder.binance.balances import decode_balances
 from recorder.binance.channel import Channel
 from recorder.binance.clock import ExchangeClock
 from recorder.binance.connection import Reply
-from recorder.binance.messages import Balance, decode_balances, decode_positions
+from recorder.binance.fields import epoch_milliseconds
+from recorder.binance.handshake import require_websocket
+from recorder.binance.listen_key import ListenKey
+from recorder.binance.messages import decode_positions
 from recorder.binance.pause import PauseFile
-from recorder.binance.retries import Retries
+from recorder.binance.rest import RestClient
+from recorder.binance.rest_channel import RestChannel
 from recorder.binance.session import Answered, LateAnswer, Refused, Unintelligible
 from recorder.binance.signing import Credentials, Params, signed_params
 from recorder.binance.status import ClientStatus
-from recorder.binance.stopped import StoppedAccounts
+from recorder.binance.stream import Deliver, UserStream
+from recorder.binance.stream_connection import StreamServer
 from recorder.binance.timekeeper import Timekeeper
 from recorder.binance.weight import BALANCES, POSITIONS, WeightBudget
+from recorder.domain.balance import Balance
 from recorder.domain.position import Position
-from recorder.exceptions import (
-    AccountRejected,
-    AnswerTimeout,
-    ClockRejected,
-    ConfigurationError,
-    ExchangeError,
-    ExchangeUnavailable,
-)
+from recorder.domain.stream import Coverage
+from recorder.exceptions import AnswerTimeout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ class Client:
     """Asks the exchange on behalf of any number of accounts. One per process: weight is counted per address.
 
     Attributes:
+        rest: The ledgers of record.
         tasks: What runs in the background while the client is entered. None of them ends by itself: one that is done
             has met something unforeseen, and the client is of no more use.
     """
@@ -70,20 +72,30 @@ class Client:
         ws_api_url: str,
         weight: WeightBudget,
         *,
+        stream_url: str,
+        rest_url: str,
         pause_file: PauseFile | None = None,
         answer_timeout: timedelta = timedelta(seconds=5),
     ) -> None:
-        """Raises ConfigurationError for a URL that is no WebSocket's. *answer_timeout* is for measuring the clock."""
-        _require_websocket_url(ws_api_url)
+        """Raises ConfigurationError for a URL that is not one. *answer_timeout* is for measuring the clock.
+
+        *stream_url* is the exchange's address, or a whole one with ``{listen_key}`` in it.
+        """
+        require_websocket(ws_api_url, setting="ws_api_url", example="wss://ws-fapi.binance.com/ws-fapi/v1")
         self._weight = weight
         self._clock = ExchangeClock()
-        self._channel = Channel(ws_api_url, weight, self._clock, pause_file)
+        self._allowance = Allowance(weight, self._clock, pause_file)
+        self._channel = Channel(ws_api_url, weight, self._clock, self._allowance)
         self._timekeeper = Timekeeper(self._channel, self._clock, answer_timeout)
-        self._stopped = StoppedAccounts()
+        self._requests = AccountRequests(self._channel, self._allowance, self._timekeeper)
+        self._key_requests = AccountRequests(self._channel, self._allowance, self._timekeeper)
+        self._streams = StreamServer(stream_url, self._allowance)
+        self._rest = RestChannel(rest_url, self._allowance, self._clock)
+        self.rest = RestClient(self._rest, self._clock)
         self.tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
-        self._channel.resume_pause()
+        self._allowance.resume_pause()
         self.tasks = (
             asyncio.create_task(self._channel.supervisor.run(), name="exchange connection"),
             asyncio.create_task(self._timekeeper.run(), name="exchange clock"),
@@ -95,7 +107,9 @@ class Client:
     ) -> None:
         for task in self.tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*self.tasks, return_exceptions=True):
+        outcomes = await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self._rest.aclose()
+        for outcome in outcomes:
             if isinstance(outcome, Exception) and exc is None:
                 raise outcome
 
@@ -119,6 +133,25 @@ class Client:
         result, _ = await self._ask(credentials, "v2/account.balance", BALANCES, timeout)
         return decode_balances(result)
 
+    def stream(
+        self,
+        credentials: Credentials,
+        *,
+        deliver: Deliver,
+        changed: Callable[[Coverage], None],
+        learned_secret: Callable[[str], None],
+    ) -> UserStream:
+        """Return the user data stream of an account, whose ``run`` must be a task while the client is entered."""
+        return UserStream(
+            credentials.account,
+            ListenKey(credentials, self._key_requests),
+            self._streams,
+            self._clock,
+            deliver=deliver,
+            changed=changed,
+            learned_secret=learned_secret,
+        )
+
     async def measure_clock(self) -> None:
         """Measure the exchange's clock now, for ``status`` to tell; raises an ExchangeError."""
         await self._timekeeper.measure()
@@ -136,76 +169,14 @@ class Client:
             weight_used=self._weight.used(self._clock.now()),
             weight_budget=self._weight.budget,
             weight_limit=self._weight.limit,
-            paused_until=self._channel.paused_until,
+            paused_until=self._allowance.paused_until,
             clock_offset=self._clock.offset,
             clock_uncertainty=self._clock.uncertainty,
             last_error=self._channel.last_error,
         )
 
     async def _ask(self, credentials: Credentials, method: str, weight: int, allowed: timedelta) -> tuple[bytes, Reply]:
-        self._stopped.check(credentials.account)
-        deadline = asyncio.get_running_loop().time() + allowed.total_seconds()
-        try:
-            async with asyncio.timeout_at(deadline):
-                answer = await self._answer(credentials, method, weight, allowed.total_seconds(), deadline)
-        except TimeoutError as exc:
-            self._channel.refuse_if_paused(deadline)  # it may have been imposed while this call waited
-            raise self._overdue(credentials, method, allowed) from exc
-        except AccountRejected as exc:
-            self._stopped.stop(credentials.account, exc)
-            raise
-        self._stopped.release(credentials.account)
-        return answer
-
-    async def _answer(
-        self, credentials: Credentials, method: str, weight: int, allowed: float, deadline: float
-    ) -> tuple[bytes, Reply]:
         def params() -> Params:
-            return signed_params(credentials, {}, round(self._clock.now().timestamp() * 1000))
+            return signed_params(credentials, {}, epoch_milliseconds(self._clock.now()))
 
-        retries = Retries()
-        self._channel.refuse_if_paused(deadline)
-        await self._timekeeper.tried.wait()
-        while True:
-            try:
-                return await self._channel.attempt(
-                    f"Account {credentials.account}",
-                    method,
-                    params,
-                    weight=weight,
-                    answer_timeout=allowed / 2,
-                    deadline=deadline,
-                    redact=credentials.redacted,
-                )
-            except ExchangeError as exc:
-                delay = retries.delay(exc)
-                if delay is None:
-                    raise
-                if isinstance(exc, ClockRejected):
-                    await self._timekeeper.measure()
-            await asyncio.sleep(delay)
-
-    def _overdue(self, credentials: Credentials, method: str, allowed: timedelta) -> ExchangeError:
-        seconds = allowed.total_seconds()
-        if not self._channel.supervisor.connected:
-            return ExchangeUnavailable(
-                f"Account {credentials.account}: there was no connection to the exchange for {seconds:g} s",
-                why=self._channel.last_error or "The exchange did not complete the handshake.",
-                fix="It is tried again and again; see that exchange.ws_api_url is reachable from this machine.",
-            )
-        return AnswerTimeout(
-            f"Account {credentials.account}: {method} was not answered within {seconds:g} s",
-            why=self._channel.last_error or "The exchange or the network is slow.",
-            fix="If it lasts: raise snapshot.timeout, or look for announcements of the exchange.",
-        )
-
-
-def _require_websocket_url(url: str) -> None:
-    try:
-        parse_uri(url)
-    except (InvalidURI, ValueError):
-        raise ConfigurationError(
-            "exchange.ws_api_url is not the address of a WebSocket",
-            why="It begins with wss:// and names a host.",
-            fix='Set it to "wss://ws-fapi.binance.com/ws-fapi/v1", which is the live exchange.',
-        ) from None  # the original quotes the URL, which may have a password in it
+        return await self._requests.ask(credentials, method, params, weight, allowed)

@@ -1,31 +1,21 @@
 """One WebSocket connection to the exchange, and the requests in flight on it."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from http import HTTPStatus
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
-from recorder.binance.clock import wall_clock
-from recorder.binance.errors import pause_end, rate_limited
-from recorder.binance.messages import ErrorData, WireError
+from recorder.binance.handshake import open_socket
 from recorder.binance.session import Answered, Event, Refused, ServerShutdown, Session, Unintelligible
 from recorder.binance.signing import Params
-from recorder.exceptions import ExchangeError, ExchangeUnavailable
+from recorder.exceptions import ExchangeUnavailable
 
-_OPEN_TIMEOUT = 10.0
-_CLOSE_TIMEOUT = 2.0
 _PING_INTERVAL = 15.0
-_MAX_SIZE = 16 * 2**20
 _DRAIN = 30.0
-_USER_AGENT = "position-recorder"
-
 
 _Received = tuple[Answered | Refused | Unintelligible, float]
 
@@ -129,53 +119,7 @@ async def open_connection(url: str, name: str, notice: Callable[[Event], None]) 
 
     Raises RateLimited when the handshake is refused for this address, and ExchangeUnavailable for everything else.
     """
-    logger = logging.getLogger(f"{__name__}.websockets")
-    logger.setLevel(logging.INFO)  # at DEBUG the library prints whole frames, with API keys and signatures
-    try:
-        socket = await connect(
-            url,
-            compression=None,
-            max_size=_MAX_SIZE,
-            open_timeout=_OPEN_TIMEOUT,
-            close_timeout=_CLOSE_TIMEOUT,
-            ping_interval=_PING_INTERVAL,
-            ping_timeout=_PING_INTERVAL,
-            user_agent_header=_USER_AGENT,
-            logger=logger,
-        )
-    except InvalidStatus as exc:
-        raise _handshake_refused(exc.response.status_code, exc.response.headers.get("Retry-After", "")) from exc
-    except InvalidProxy:
-        raise ExchangeUnavailable(
-            "The proxy in the environment is not one",
-            why="HTTPS_PROXY, ALL_PROXY or their like is set to something that is not a proxy's URL.",
-            fix="Correct or unset the variable, then restart.",
-        ) from None  # the original quotes the URL, which may have a password in it
-    except (OSError, WebSocketException) as exc:
-        raise ExchangeUnavailable(
-            f"The exchange cannot be reached: {exc or type(exc).__name__}",
-            why="The network, the name server, a firewall or the exchange itself is down.",
-            fix="It is tried again and again; see that exchange.ws_api_url is right and reachable from this machine.",
-        ) from exc
-    return Connection(socket, name, notice)
-
-
-def _handshake_refused(status: int, retry_after: str) -> ExchangeError:
-    now = wall_clock()
-    data = None
-    if retry_after.isascii() and retry_after.isdigit():
-        seconds = min(int(retry_after[:9]), timedelta(days=30).total_seconds())
-        data = ErrorData(retry_after=int((now.timestamp() + seconds) * 1000))
-    until = pause_end(status, WireError(data=data), now)
-    reason = f" (it refused the connection with HTTP status {status})"
-    if until is not None:
-        return rate_limited(until, reason)
-    known = {known.value: known.phrase for known in HTTPStatus}
-    return ExchangeUnavailable(
-        f"The exchange refused the connection with HTTP status {status} {known.get(status, '')}".rstrip(),
-        why="The exchange is down for maintenance, or exchange.ws_api_url is not the address of its WebSocket API.",
-        fix="It is tried again and again; compare exchange.ws_api_url with the exchange's documentation.",
-    )
+    return Connection(await open_socket(url, setting="ws_api_url", ping_interval=_PING_INTERVAL), name, notice)
 
 
 def _lost(method: str) -> ExchangeUnavailable:

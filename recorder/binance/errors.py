@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from recorder.binance.messages import WireError
+from recorder.binance.messages import ErrorData, WireError
 from recorder.exceptions import (
     AccountRejected,
     ClockRejected,
@@ -95,6 +95,12 @@ _SIGNATURE = Rule(
     why="The secret or private key does not belong to this API key.",
     fix="Copy api_key and api_secret again, or register this private key's public half at Binance; then restart.",
 )
+_LISTEN_KEY = Rule(
+    ExchangeUnavailable,
+    "the exchange does not know the listenKey of the event stream",
+    why="It expired, or another program closed it.",
+    fix="Nothing: a new one is asked for.",
+)
 _REQUEST = Rule(
     RequestRejected,
     "the exchange will not answer this request",
@@ -118,6 +124,7 @@ TABLE = {
     -1022: _SIGNATURE,
     -1099: _KEY,
     -1109: _KEY,
+    -1125: _LISTEN_KEY,
     -2014: _KEY_FORMAT,
     -2015: _KEY,
     -2017: _KEY_LOCKED,
@@ -138,6 +145,15 @@ def rate_limited(until: datetime, said: str = "") -> RateLimited:
     )
 
 
+def invalid_proxy() -> ExchangeUnavailable:
+    """Return the error to raise ``from None``: the original quotes the URL, which may have a password in it."""
+    return ExchangeUnavailable(
+        "The proxy in the environment is not one",
+        why="HTTPS_PROXY, ALL_PROXY or their like is set to something that is not a proxy's URL.",
+        fix="Correct or unset the variable, then restart.",
+    )
+
+
 def refusal(subject: str, status: int, error: WireError) -> ExchangeError:
     """Return the error to raise for a refusal that is no rate limit; *subject* is whom the request was for."""
     rule = TABLE.get(error.code) or _by_status(status)
@@ -148,6 +164,14 @@ def told(status: int, error: WireError) -> str:
     """Return what the exchange said, in brackets, to stand after what it means."""
     message = f": {error.msg[:200]}" if error.msg else ""
     return f" (status {status}, code {error.code}{message})"
+
+
+def retry_after(header: str, now: datetime) -> ErrorData | None:
+    """Return what a Retry-After header in seconds says, as the exchange's own answers say it; *now* is its time."""
+    if not (header.isascii() and header.isdigit()):
+        return None
+    wait = min(timedelta(seconds=int(header[:9])), 10 * LONGEST_BAN)
+    return ErrorData(retry_after=(now + wait - _EPOCH) // timedelta(milliseconds=1))
 
 
 def pause_end(status: int, error: WireError, now: datetime) -> datetime | None:

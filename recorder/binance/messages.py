@@ -1,4 +1,4 @@
-"""Wire structs of the WebSocket API, and the one way from JSON text to values."""
+"""Wire structs of answers, and the one way from JSON text to values."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from recorder.binance.rows import instant, parse_positions
+from recorder.binance.fields import instant
+from recorder.binance.rows import parse_positions
 from recorder.domain.position import Position
 from recorder.exceptions import MalformedAnswer
 
@@ -74,23 +75,19 @@ class SessionStatus(msgspec.Struct, frozen=True, rename="camel"):
     server_time: int
 
 
-class Balance(msgspec.Struct, frozen=True, rename="camel"):
-    """One element of the result of ``v2/account.balance``; amounts are in *asset*.
+class AccountConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """Answer to ``GET /fapi/v1/accountConfig``: how an account is set up, and what its key may do.
 
     Attributes:
-        account_alias: The exchange's own short code of the account, the same for all of its keys.
-        update_time: Epoch milliseconds of the last change of this balance; 0 means never.
+        dual_side_position: Whether it is in hedge mode.
+        multi_assets_margin: Whether every asset counts as margin, by its value in USD.
     """
 
-    account_alias: str
-    asset: str
-    balance: Decimal
-    cross_wallet_balance: Decimal
-    cross_un_pnl: Decimal
-    available_balance: Decimal
-    max_withdraw_amount: Decimal
-    margin_available: bool | None = None
-    update_time: int | None = None
+    can_trade: bool
+    can_withdraw: bool
+    dual_side_position: bool
+    can_deposit: bool | None = None
+    multi_assets_margin: bool | None = None
 
 
 def decode_positions(result: bytes | str) -> tuple[Position, ...]:
@@ -102,16 +99,15 @@ def decode_positions(result: bytes | str) -> tuple[Position, ...]:
     return parse_positions(decode_json(result))
 
 
-def decode_balances(result: bytes | str) -> tuple[Balance, ...]:
-    """Return the rows of a ``v2/account.balance`` result; raises MalformedAnswer."""
-    rows = converted(decode_json(result), list[dict[str, Any]], "v2/account.balance")
-    return tuple(_balance(row, f"v2/account.balance: row {number}") for number, row in enumerate(rows, start=1))
-
-
 def decode_server_time(result: bytes | str) -> datetime:
-    """Return the exchange's time in a ``session.status`` result; raises MalformedAnswer."""
-    status = converted(decode_json(result), SessionStatus, "session.status")
-    return instant(status.server_time, "session.status: serverTime")
+    """Return the exchange's time in a ``session.status`` result or a ``GET /fapi/v1/time`` answer."""
+    status = converted(decode_json(result), SessionStatus, "server time")
+    return instant(status.server_time, "serverTime")
+
+
+def decode_account_config(answer: bytes | str) -> AccountConfig:
+    """Return the answer to ``GET /fapi/v1/accountConfig``; raises MalformedAnswer."""
+    return converted(decode_json(answer), AccountConfig, "accountConfig")
 
 
 def decode_json(text: bytes | str) -> Any:
@@ -126,17 +122,3 @@ def converted(value: Any, wanted: type[_T], subject: str) -> _T:
         return msgspec.convert(value, wanted)
     except (ValueError, ArithmeticError) as exc:
         raise MalformedAnswer(f"{subject}: {exc}") from exc
-
-
-def _balance(row: dict[str, Any], subject: str) -> Balance:
-    balance = converted(row, Balance, subject)
-    amounts = (
-        balance.balance,
-        balance.cross_wallet_balance,
-        balance.cross_un_pnl,
-        balance.available_balance,
-        balance.max_withdraw_amount,
-    )
-    if not all(amount.is_finite() for amount in amounts):
-        raise MalformedAnswer(f"{subject} ({balance.asset}): an amount is not a finite number")
-    return balance

@@ -1,9 +1,18 @@
-"""When a lost connection may be opened again."""
+"""When a connection is to be replaced, and when a lost one may be opened again."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from secrets import SystemRandom
+
+STABLE = 60.0
+"""Seconds after which a connection counts as a success: only then is the next one opened without delay."""
+LIFETIME = timedelta(hours=23)
+"""The exchange ends a connection after 24 h."""
+
+_LIFETIME_JITTER = timedelta(minutes=50)
 
 _FIRST = 0.2
 _LONGEST = 30.0
@@ -42,3 +51,11 @@ class ConnectionBudget:
     def spend(self, now: float) -> None:
         """Count a connection that is opened now."""
         self._opened.append(now)
+
+
+async def replacement_due(ending: asyncio.Event, lifetime: timedelta = LIFETIME) -> None:
+    """Wait until a connection is *ending*, or has lived for *lifetime* and up to 50 minutes in proportion."""
+    longest = SystemRandom().uniform(0, _LIFETIME_JITTER / LIFETIME)
+    with suppress(TimeoutError):
+        async with asyncio.timeout((lifetime * (1 + longest)).total_seconds()):
+            await ending.wait()

@@ -1,9 +1,14 @@
 """What one call tries again, and when."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from secrets import SystemRandom
+from typing import TypeVar
 
 from recorder.binance.errors import SignatureRejected
 from recorder.exceptions import AnswerTimeout, ClockRejected, ExchangeError, ExchangeUnavailable
+
+_T = TypeVar("_T")
 
 _DELAYS = (0.2, 0.4, 0.8, 1.6)
 _ONCE = (AnswerTimeout, ClockRejected, SignatureRejected)
@@ -27,3 +32,18 @@ class Retries:
             longest = next(self._delays, None)
             return None if longest is None else SystemRandom().uniform(longest / 2, longest)
         return None
+
+
+async def with_retries(attempt: Callable[[], Awaitable[_T]], measure_clock: Callable[[], Awaitable[None]]) -> _T:
+    """Attempt until it works or its error is final; a refused timestamp has the clock measured first."""
+    retries = Retries()
+    while True:
+        try:
+            return await attempt()
+        except ExchangeError as exc:
+            delay = retries.delay(exc)
+            if delay is None:
+                raise
+            if isinstance(exc, ClockRejected):
+                await measure_clock()
+        await asyncio.sleep(delay)

@@ -1,4 +1,4 @@
-"""Signatures of WebSocket API requests, for the three types of keys that the exchange knows."""
+"""Signatures of requests on both channels, for the three types of keys that the exchange knows."""
 
 import base64
 import hashlib
@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import quote, urlencode
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -98,6 +99,16 @@ def signed_params(credentials: Credentials, params: Params, timestamp: int) -> d
     """Return *params* with key, timestamp (epoch milliseconds of the exchange's clock), window and signature."""
     complete = {**params, "apiKey": credentials.api_key, "recvWindow": RECV_WINDOW, "timestamp": timestamp}
     return {**complete, "signature": credentials.signer.sign(payload(complete))}
+
+
+def signed_query(credentials: Credentials, params: Params, timestamp: int) -> str:
+    """Return the query of a REST request; the API key goes into a header.
+
+    Percent-encoded before it is signed, where the WebSocket API signs raw text.
+    """
+    complete = {**params, "recvWindow": RECV_WINDOW, "timestamp": timestamp}
+    query = urlencode({name: _text(value) for name, value in complete.items()}, quote_via=quote, safe="")
+    return f"{query}&signature={quote(credentials.signer.sign(query), safe='')}"
 
 
 def _load(pem: bytes, account: str) -> object:

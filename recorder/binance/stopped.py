@@ -1,7 +1,8 @@
 """Accounts that the exchange does not serve until a person has mended their key."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from recorder.exceptions import AccountRejected
 
@@ -18,6 +19,17 @@ class StoppedAccounts:
         self._monotonic = monotonic
         self._errors: dict[str, AccountRejected] = {}
         self._probe_at: dict[str, float] = {}
+
+    @contextmanager
+    def request(self, account: str) -> Iterator[None]:
+        """Let a request through, or raise what stopped the account; its outcome stops or releases the account."""
+        self.check(account)
+        try:
+            yield
+        except AccountRejected as exc:
+            self.stop(account, exc)
+            raise
+        self.release(account)
 
     def check(self, account: str) -> None:
         """Raise what stopped the account, unless it is not stopped or its hourly probe is due."""

@@ -6,18 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from secrets import SystemRandom
 
 from recorder.binance.clock import ExchangeClock
 from recorder.binance.connection import Connection, open_connection
-from recorder.binance.reconnection import Backoff, ConnectionBudget
+from recorder.binance.reconnection import STABLE, Backoff, ConnectionBudget, replacement_due
 from recorder.binance.session import Event
 from recorder.binance.weight import HANDSHAKE, WeightBudget
 from recorder.exceptions import ExchangeUnavailable, RateLimited
-
-_STABLE = 60.0
-_LIFETIME = timedelta(hours=23).total_seconds()
-_LIFETIME_JITTER = timedelta(minutes=50).total_seconds()
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +83,8 @@ class Supervisor:
                     previous.superseded.set()
                     tasks.create_task(previous.retire())
                 previous = connection
-                await _replacement_due(connection)
-                if time.monotonic() - connection.opened_at >= _STABLE:
+                await replacement_due(connection.ending)
+                if time.monotonic() - connection.opened_at >= STABLE:
                     self._backoff.reset()
 
     async def _serve(self, connection: Connection) -> None:
@@ -133,11 +128,3 @@ class Supervisor:
         if connection is self._current:
             self._current = None
             self._available.clear()
-
-
-async def _replacement_due(connection: Connection) -> None:
-    """Wait until the connection is lost, announced to end, or close to the 24 h after which the exchange ends it."""
-    lifetime = _LIFETIME + SystemRandom().uniform(0, _LIFETIME_JITTER)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(lifetime):
-            await connection.ending.wait()

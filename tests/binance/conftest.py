@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from recorder.binance.client import Client
-from recorder.binance.weight import WeightBudget
+from tests.binance.clients import a_client
 from tests.binance.exchange import Exchange
 
 
@@ -20,5 +20,5 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def client(exchange: Exchange) -> AsyncIterator[Client]:
-    async with Client(exchange.url, WeightBudget(1200)) as client:
+    async with a_client(exchange.url) as client:
         yield client

@@ -9,13 +9,13 @@ from websockets.asyncio.server import ServerConnection
 
 from recorder.binance.client import Client
 from recorder.binance.pause import PauseFile
-from recorder.binance.weight import WeightBudget
 from recorder.exceptions import (
     AnswerTimeout,
     MalformedAnswer,
     RateLimited,
 )
 from tests.binance.accounts import HEDGE, MAIN, TIMEOUT
+from tests.binance.clients import a_client
 from tests.binance.exchange import ROW, Exchange, Message, answer, in_turn, one_row, refused, rows
 
 
@@ -128,12 +128,12 @@ async def test_a_ban_outlasts_a_restart(exchange: Exchange, tmp_path: Path) -> N
     pause_file = PauseFile(tmp_path / "pause.json")
     until = (exchange.now() + timedelta(hours=1)).replace(microsecond=0)
     exchange.script = in_turn(refused(418, -1003, f"IP(1.2.3.4) banned until {until.timestamp() * 1000:.0f}."))
-    async with Client(exchange.url, WeightBudget(1200), pause_file=pause_file) as client:
+    async with a_client(exchange.url, pause_file=pause_file) as client:
         with pytest.raises(RateLimited) as caught:
             await client.positions(MAIN, TIMEOUT)
     assert abs(caught.value.until + exchange.clock - until) < timedelta(seconds=1)
     handshakes = exchange.handshakes
-    async with Client(exchange.url, WeightBudget(1200), pause_file=pause_file) as client:
+    async with a_client(exchange.url, pause_file=pause_file) as client:
         with pytest.raises(RateLimited):
             await client.positions(MAIN, TIMEOUT)
     assert exchange.handshakes == handshakes
@@ -154,7 +154,7 @@ async def test_a_pause_that_ends_in_time_is_waited_for(exchange: Exchange, clien
 @pytest.mark.parametrize("status", [429, 418, 403])
 async def test_a_refused_handshake_stops_everybody(exchange: Exchange, status: int) -> None:
     exchange.refuse = [(status, {"Retry-After": "600"})]
-    async with Client(exchange.url, WeightBudget(1200)) as client:
+    async with a_client(exchange.url) as client:
         with pytest.raises(RateLimited) as caught:
             await client.positions(MAIN, timedelta(milliseconds=500))
         expected = datetime.now(UTC) + timedelta(minutes=10)
@@ -163,7 +163,7 @@ async def test_a_refused_handshake_stops_everybody(exchange: Exchange, status: i
 
 
 async def test_the_budget_of_the_minute_is_never_passed(exchange: Exchange) -> None:
-    async with Client(exchange.url, WeightBudget(40)) as client:
+    async with a_client(exchange.url, 40) as client:
         outcomes = await asyncio.gather(*(client.positions(MAIN, TIMEOUT) for _ in range(9)), return_exceptions=True)
         assert sum(isinstance(outcome, RateLimited) for outcome in outcomes) == 4
         assert len(exchange.asked) == 5

@@ -9,16 +9,20 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from recorder.binance.client import Client
-from recorder.binance.weight import WeightBudget
+from recorder.domain.stream import Connected, Coverage
 from recorder.exceptions import (
     AccountRejected,
     ClockRejected,
     ConfigurationError,
     ExchangeUnavailable,
+    RateLimited,
     RequestRejected,
 )
 from tests.binance.accounts import HEDGE, MAIN, SECRET, TIMEOUT
+from tests.binance.clients import a_client
 from tests.binance.exchange import Exchange, Message, answer, in_turn, one_row, refused, rows
+from tests.binance.user_streams import ListenKeys, UserStreams
+from tests.binance.web_server import Answer, WebServer
 
 
 async def test_an_answer_has_its_rows_and_the_times_of_asking(exchange: Exchange, client: Client) -> None:
@@ -116,7 +120,7 @@ async def test_a_bad_key_stops_its_own_account_only(exchange: Exchange, client: 
 
 
 async def test_an_unreachable_exchange_says_so_in_time() -> None:
-    async with Client("ws://127.0.0.1:1/", WeightBudget(1200)) as client:
+    async with a_client("ws://127.0.0.1:1/") as client:
         with pytest.raises(ExchangeUnavailable) as caught:
             await client.positions(MAIN, timedelta(milliseconds=300))
         assert "cannot be reached" in caught.value.why
@@ -159,7 +163,7 @@ async def test_no_secret_is_said_or_logged(exchange: Exchange, caplog: pytest.Lo
     caplog.set_level(logging.DEBUG)
     quoted = refused(401, -2014, f"API-key {MAIN.api_key} format invalid.")
     exchange.script = in_turn(rows("SOLUSDT"), refused(500, -1000, f"key {HEDGE.api_key}"), rows("SOLUSDT"), quoted)
-    async with Client(exchange.url, WeightBudget(1200)) as client:
+    async with a_client(exchange.url) as client:
         await client.positions(MAIN, TIMEOUT)
         await client.positions(HEDGE, TIMEOUT)
         with pytest.raises(AccountRejected) as caught:
@@ -171,7 +175,56 @@ async def test_no_secret_is_said_or_logged(exchange: Exchange, caplog: pytest.Lo
         assert not any(request["params"]["signature"] in text for request in exchange.asked)
 
 
+async def test_an_account_has_a_stream_and_ledgers_next_to_its_snapshots(exchange: Exchange) -> None:
+    told = asyncio.Queue[Coverage]()
+    keys = ListenKeys()
+    exchange.script = keys.script
+    async with UserStreams() as streams, WebServer() as server:
+        server.script = lambda asked: Answer({"serverTime": 1} if asked.path == "/fapi/v1/time" else [])
+        async with a_client(exchange.url, stream_url=streams.url, rest_url=server.url) as client:
+            stream = client.stream(
+                MAIN,
+                deliver=lambda _event, _arrival: None,
+                changed=told.put_nowait,
+                learned_secret=lambda _secret: None,
+            )
+            task = asyncio.create_task(stream.run())
+            async with asyncio.timeout(5):
+                assert isinstance(await told.get(), Connected)
+            now = datetime.now(UTC) + exchange.clock
+            pages = [page async for page in client.rest.income(MAIN, now - timedelta(days=1), now)]
+            task.cancel()
+    assert stream.status().connected
+    assert [page.rows for page in pages] == [()]
+    assert [asked.path for asked in server.asked] == ["/fapi/v1/income"]  # the clock is known already
+
+
+async def test_what_stops_an_account_elsewhere_stops_no_snapshot(exchange: Exchange) -> None:
+    async with WebServer() as server:
+        server.script = lambda _: Answer({"code": -2015, "msg": ""}, 401)
+        async with a_client(exchange.url, rest_url=server.url) as client:
+            await client.positions(MAIN, TIMEOUT)
+            with pytest.raises(AccountRejected):
+                await client.rest.account_config(MAIN)
+            assert (await client.positions(MAIN, TIMEOUT)).positions
+
+
+async def test_a_rate_limit_of_one_channel_is_one_of_both(exchange: Exchange) -> None:
+    async with WebServer() as server:
+        server.script = lambda _: Answer("<html>", 403)
+        async with a_client(exchange.url, rest_url=server.url) as client:
+            await client.positions(MAIN, TIMEOUT)
+            with pytest.raises(RateLimited):
+                await client.rest.account_config(MAIN)
+            with pytest.raises(RateLimited):
+                await client.positions(MAIN, TIMEOUT)
+
+
 def test_an_address_that_is_no_websocket_is_refused() -> None:
     for url in ("https://fapi.binance.com", "ws-fapi.binance.com", "", "ws://host:port/"):
         with pytest.raises(ConfigurationError, match="ws_api_url"):
-            Client(url, WeightBudget(1200))
+            a_client(url)
+    with pytest.raises(ConfigurationError, match="stream_url"):
+        a_client("wss://host", stream_url="https://host")
+    with pytest.raises(ConfigurationError, match="rest_url"):
+        a_client("wss://host", rest_url="wss://host")

@@ -2,14 +2,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from websockets.asyncio.server import ServerConnection
 
 from recorder.binance.connection import Connection, open_connection
 from recorder.binance.session import Answered, Event, LateAnswer
-from recorder.exceptions import ExchangeUnavailable, RateLimited
+from recorder.exceptions import ExchangeUnavailable
 from tests.binance.exchange import Exchange, Message, answer, one_row
 
 
@@ -98,40 +97,6 @@ async def test_a_megabyte_is_one_answer(exchange: Exchange) -> None:
         reply = await connection.request("v2/account.position", {})
         assert isinstance(reply.event, Answered)
         assert len(reply.event.result) == 2**22 + 2
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "pause"),
-    [
-        (429, {"Retry-After": "600"}, timedelta(minutes=10)),
-        (418, {}, timedelta(minutes=2)),
-        (418, {"Retry-After": "soon"}, timedelta(minutes=2)),
-        (418, {"Retry-After": "9" * 500}, timedelta(days=3)),
-        (403, {}, timedelta(minutes=5)),
-    ],
-)
-async def test_a_handshake_that_is_too_much_is_a_rate_limit(
-    exchange: Exchange, status: int, headers: dict[str, str], pause: timedelta
-) -> None:
-    exchange.refuse = [(status, headers)]
-    with pytest.raises(RateLimited, match=str(status)) as caught:
-        await open_connection(exchange.url, "1", print)
-    assert abs(caught.value.until - datetime.now(UTC) - pause) < timedelta(seconds=5)
-
-
-async def test_every_other_fault_of_a_handshake_may_be_tried_again(
-    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exchange.refuse = [(502, {}), (404, {})]
-    for status in ("502", "404"):
-        with pytest.raises(ExchangeUnavailable, match=status):
-            await open_connection(exchange.url, "1", print)
-    with pytest.raises(ExchangeUnavailable, match="cannot be reached"):
-        await open_connection("ws://127.0.0.1:1/", "1", print)
-    monkeypatch.setenv("https_proxy", "gopher://user:canary@proxy")
-    with pytest.raises(ExchangeUnavailable, match="proxy") as caught:
-        await open_connection("wss://exchange.invalid/", "1", print)
-    assert "canary" not in f"{caught.value}{caught.value.__cause__}"
 
 
 async def test_frames_are_not_logged_at_any_level(exchange: Exchange, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.binance.errors import TABLE, pause_end, rate_limited, refusal
+from recorder.binance.errors import TABLE, invalid_proxy, pause_end, rate_limited, refusal, retry_after
 from recorder.binance.messages import ErrorData, WireError
 from recorder.exceptions import (
     AccountRejected,
@@ -28,7 +28,7 @@ def milliseconds(time: datetime) -> int:
     [
         (400, [-1002, -1004, -1011, -1022, -1099, -1109, -2014, -2015, -2017, -4109], AccountRejected),
         (401, [-2015, -1, 0], AccountRejected),
-        (400, [-1000, -1001, -1006, -1007, -1008, -1010, -1016, -2023], ExchangeUnavailable),
+        (400, [-1000, -1001, -1006, -1007, -1008, -1010, -1016, -1125, -2023], ExchangeUnavailable),
         (500, [-1, 0], ExchangeUnavailable),
         (503, [-1, 0], ExchangeUnavailable),
         (408, [0], ExchangeUnavailable),
@@ -96,3 +96,14 @@ def test_a_pause_tells_its_end() -> None:
     assert isinstance(error, RateLimited)
     assert error.until == NEXT_MINUTE
     assert "2026-03-01 12:31:00 UTC (status 429)" in error.what
+
+
+def test_a_retry_after_header_is_in_seconds() -> None:
+    assert pause_end(429, WireError(data=retry_after("600", NOW)), NOW) == NOW + timedelta(minutes=10)
+    assert pause_end(418, WireError(data=retry_after("9" * 500, NOW)), NOW) == NOW + timedelta(days=3)
+    for nonsense in ("", "soon", "-5", "1.5", "٣", "Wed, 21 Oct 2026 07:28:00 GMT"):
+        assert retry_after(nonsense, NOW) is None
+
+
+def test_a_proxy_is_not_quoted() -> None:
+    assert isinstance(invalid_proxy(), ExchangeUnavailable)

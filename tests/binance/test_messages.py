@@ -1,26 +1,16 @@
 import json
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recorder.binance.messages import decode_balances, decode_positions, decode_server_time
+from recorder.binance.messages import decode_positions, decode_server_time
 from recorder.exceptions import MalformedAnswer
 from tests.binance.exchange import ROW
 
 ENVELOPE = {"id": "1", "status": 200, "result": [ROW]}
 REFUSAL = {"id": "1", "status": 400, "error": {"code": -1021, "msg": "Timestamp is outside of the recvWindow."}}
-BALANCE = {
-    "accountAlias": "AbCd",
-    "asset": "USDT",
-    "balance": "12.5",
-    "crossWalletBalance": "12.5",
-    "crossUnPnl": "-0.25",
-    "availableBalance": "12.25",
-    "maxWithdrawAmount": "12.25",
-}
 CAPTURED = Path(__file__).resolve().parents[2] / ".." / "shared" / "exchange" / "fixtures"
 
 
@@ -32,18 +22,6 @@ def lines(*documents: Any) -> bytes:
 def test_what_is_not_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(MalformedAnswer, match="JSON"):
         decode_positions(text)
-
-
-def test_balances_are_exact_and_need_no_optional_field() -> None:
-    (balance,) = decode_balances(json.dumps([BALANCE]))
-    assert balance.cross_un_pnl == Decimal("-0.25")
-    assert balance.margin_available is None
-
-
-@pytest.mark.parametrize("change", [{"balance": "NaN"}, {"asset": 5}, {"crossUnPnl": None}])
-def test_a_bad_balance_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(MalformedAnswer, match="row 1"):
-        decode_balances(json.dumps([{**BALANCE, **change}]))
 
 
 def test_the_server_time_is_read() -> None:

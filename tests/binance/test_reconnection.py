@@ -1,9 +1,10 @@
+import asyncio
 from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.binance.reconnection import Backoff, ConnectionBudget
+from recorder.binance.reconnection import Backoff, ConnectionBudget, replacement_due
 
 
 def test_delays_double_from_nothing_to_half_a_minute() -> None:
@@ -42,3 +43,11 @@ def test_a_server_that_accepts_and_closes_gets_sixty_connections_in_five_minutes
             opened.append(now)
     assert len(opened) <= 13 * 60
     assert len(opened) >= 11 * 60
+
+
+async def test_a_replacement_is_due_when_a_connection_is_ending_or_old() -> None:
+    ending = asyncio.Event()
+    async with asyncio.timeout(5):
+        await replacement_due(ending, timedelta(milliseconds=10))
+        ending.set()
+        await replacement_due(ending)

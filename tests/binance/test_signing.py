@@ -1,6 +1,9 @@
 import base64
+import hashlib
+import hmac
 import json
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -23,6 +26,7 @@ from recorder.binance.signing import (
     payload,
     private_key_signer,
     signed_params,
+    signed_query,
 )
 from recorder.exceptions import ConfigurationError
 
@@ -165,3 +169,28 @@ def test_every_vector_comes_out() -> None:
         assert payload(vector["params"]) == vector["payload_utf8"]
         for name, signer in keys.items():
             assert signer.sign(payload(vector["params"])) == vector[name]
+
+
+def test_a_query_is_percent_encoded_before_it_is_signed() -> None:
+    query = signed_query(demo, {"symbol": "币安人生USDT", "limit": 1000, "flag": True}, TIME)
+    unsigned, _, signature = query.partition("&signature=")
+    encoded = "symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT&limit=1000&flag=true"
+    assert unsigned == f"{encoded}&recvWindow=5000&timestamp={TIME}"
+    assert signature == hmac.new(DEMO_SECRET.encode(), unsigned.encode(), hashlib.sha256).hexdigest()
+    assert DEMO_KEY not in query
+
+
+def test_a_query_can_hold_the_signature_of_a_private_key() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    credentials = Credentials("main", "key", private_key_signer(pem(key), account="main"))
+    for timestamp in range(TIME, TIME + 20):  # some of them have + or / in their signature, all of them have =
+        unsigned, _, signature = signed_query(credentials, {}, timestamp).partition("&signature=")
+        assert not set(signature) & set("+/=")
+        key.public_key().verify(base64.b64decode(unquote(signature), validate=True), unsigned.encode())
+
+
+def test_a_query_can_hold_the_signature_of_an_rsa_key() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    credentials = Credentials("main", "key", private_key_signer(pem(key), account="main"))
+    unsigned, _, signature = signed_query(credentials, {"symbol": "BTCUSDT"}, TIME).partition("&signature=")
+    key.public_key().verify(base64.b64decode(unquote(signature)), unsigned.encode(), PKCS1v15(), SHA256())

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from recorder.binance.allowance import Allowance
 from recorder.binance.channel import Channel
 from recorder.binance.clock import ExchangeClock
 from recorder.binance.timekeeper import Timekeeper
@@ -15,7 +16,8 @@ from tests.binance.exchange import Exchange
 class Watch:
     def __init__(self, url: str) -> None:
         self.clock = ExchangeClock()
-        self.channel = Channel(url, WeightBudget(1200), self.clock, None)
+        weight = WeightBudget(1200)
+        self.channel = Channel(url, weight, self.clock, Allowance(weight, self.clock, None))
         self.timekeeper = Timekeeper(self.channel, self.clock, timedelta(milliseconds=200))
 
 

@@ -114,3 +114,68 @@ def test_the_limit_of_the_address_is_never_passed(others: int, costs: list[int],
         if len(under_way) > unanswered:
             weight.observe(minute_counter(counted - sum(under_way[1:])), NOON)
             weight.settle(under_way.pop(0))
+
+
+def test_the_background_leaves_the_others_their_part() -> None:
+    weight = WeightBudget(100)
+    assert weight.reserve(30, NOON, background=True) == NOTHING
+    assert weight.reserve(30, NOON, background=True) == timedelta(minutes=1)
+    assert weight.reserve(50, NOON) == NOTHING
+    assert weight.reserve(20, NOON, background=True) == NOTHING
+    assert weight.reserve(1, NOON) > NOTHING
+    for settled in (30, 20):
+        weight.settle(settled, background=True)
+    weight.settle(50)
+    assert weight.reserve(50, NOON + timedelta(minutes=1), background=True) == NOTHING
+
+
+def test_the_background_leaves_the_others_their_part_of_the_limit_too() -> None:
+    weight = WeightBudget(1000, background=300)
+    weight.observe(minute_counter(1520), NOON)
+    assert weight.reserve(60, NOON, background=True) == NOTHING
+    assert weight.reserve(1, NOON, background=True) > NOTHING
+    assert weight.reserve(700, NOON) == NOTHING
+
+
+def test_a_count_without_a_limit_is_taken_over() -> None:
+    weight = WeightBudget(1200)
+    weight.observe(minute_counter(5), NOON)
+    weight.observe_count(2279, NOON)
+    weight.observe_count(30, NOON)
+    assert weight.reserve(2, NOON) > NOTHING
+    assert weight.reserve(2, NOON + timedelta(minutes=1)) == NOTHING
+
+
+@settings(max_examples=200)
+@given(
+    st.integers(60, 150),
+    st.integers(30, 60),
+    st.lists(
+        st.tuples(st.sampled_from([2, 5, 30]), st.booleans(), st.integers(0, 20_000), st.integers(0, 30_000)),
+        max_size=60,
+    ),
+)
+def test_the_background_takes_its_share_at_most_and_never_that_of_the_others(
+    budget: int, share: int, requests: list[tuple[int, bool, int, int]]
+) -> None:
+    weight, now = WeightBudget(budget, background=share), NOON
+    under_way: list[tuple[datetime, int, bool]] = []
+    seen: dict[bool, Counter[datetime]] = {True: Counter(), False: Counter()}
+    window, others = NOON, 0
+    for cost, background, pause, latency in requests:
+        now += timedelta(milliseconds=pause)
+        for request in [sent for sent in under_way if sent[0] <= now]:
+            under_way.remove(request)
+            weight.settle(request[1], background=request[2])
+        if now.replace(second=0, microsecond=0) != window:
+            window = now.replace(second=0, microsecond=0)
+            others = sum(sent[1] for sent in under_way if not sent[2])
+        if weight.reserve(cost, now, background=background) == NOTHING:
+            counted = now + timedelta(milliseconds=latency)
+            under_way.append((counted, cost, background))
+            seen[background][counted.replace(second=0, microsecond=0)] += cost
+            others += 0 if background else cost
+        elif not background:
+            assert others + cost > budget - share
+    assert max(seen[True].values(), default=0) <= share
+    assert max((seen[True] + seen[False]).values(), default=0) <= budget

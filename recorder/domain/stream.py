@@ -1,0 +1,33 @@
+"""Coverage: since when an account's event stream is listened to, and since when it is not."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class LossReason(StrEnum):
+    """Why a stream does not cover its account any more."""
+
+    CONNECTION_LOST = "connection_lost"
+    LISTEN_KEY_EXPIRED = "listen_key_expired"
+    LISTEN_KEY_CHANGED = "listen_key_changed"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Events come in from *at*, exchange time, on. That they do shows in nothing but the events themselves."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Events may be missing after *at*, exchange time: the last instant that is surely covered."""
+
+    at: datetime
+    reason: LossReason
+    detail: str = ""
+
+
+Coverage = Connected | Lost
