@@ -79,11 +79,10 @@ class Backfill:
     ) -> None:
         ledger = Ledger("income")
         for missing in _missing(known.get(ledger), wanted):
-            async for lines in self._rest.income(credentials, missing.since, missing.until):
-                async with self._page(account_id, ledger, Interval(missing.since, lines[-1].time)) as connection:
-                    await write_income(connection, account_id, lines)
-                self._tell(Reached(credentials.account, ledger, missing, lines[-1].time))
-            await self._finish(credentials.account, account_id, ledger, missing)
+            async for page in self._rest.income(credentials, missing.since, missing.until):
+                async with self._page(account_id, ledger, missing, page.until) as connection:
+                    await write_income(connection, account_id, page.rows)
+                self._tell(Reached(credentials.account, ledger, missing, page.until))
 
     async def _fills(
         self,
@@ -95,25 +94,21 @@ class Backfill:
     ) -> None:
         ledger = Ledger("fill", symbol)
         for missing in _missing(known.get(ledger), wanted):
-            async for fills in self._rest.fills(credentials, symbol, missing.since, missing.until):
-                async with self._page(account_id, ledger, Interval(missing.since, fills[-1].time)) as connection:
-                    await write_fills(connection, account_id, fills)
-                self._tell(Reached(credentials.account, ledger, missing, fills[-1].time))
-            await self._finish(credentials.account, account_id, ledger, missing)
+            async for page in self._rest.fills(credentials, symbol, missing.since, missing.until):
+                async with self._page(account_id, ledger, missing, page.until) as connection:
+                    await write_fills(connection, account_id, page.rows)
+                self._tell(Reached(credentials.account, ledger, missing, page.until))
 
     @asynccontextmanager
-    async def _page(self, account_id: int, ledger: Ledger, complete: Interval) -> AsyncIterator[AsyncConnection]:
-        """A transaction in which a page is written, and with it that *complete* is now complete."""
+    async def _page(
+        self, account_id: int, ledger: Ledger, missing: Interval, until: datetime
+    ) -> AsyncIterator[AsyncConnection]:
+        """A transaction in which a page is written, and with it up to when the ledger is complete."""
+        settled = max(missing.since, min(until, missing.until - SETTLED))
         with storage_errors():
             async with self._engine.begin() as connection:
                 yield connection
-                await mark_complete(connection, account_id, ledger, complete)
-
-    async def _finish(self, account: str, account_id: int, ledger: Ledger, missing: Interval) -> None:
-        settled = max(missing.since, missing.until - SETTLED)
-        async with self._page(account_id, ledger, Interval(missing.since, settled)):
-            pass
-        self._tell(Reached(account, ledger, missing, missing.until))
+                await mark_complete(connection, account_id, ledger, Interval(missing.since, settled))
 
 
 def _missing(complete: Interval | None, wanted: Interval) -> Iterator[Interval]:

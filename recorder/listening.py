@@ -105,7 +105,9 @@ class Listening:
         self._unexplained = {
             key: now.get(key)
             for key in (before or {}).keys() | now.keys()
-            if before is not None and _moved(before.get(key), now.get(key), since) and not self._explained(key, now.get(key))
+            if before is not None
+            and _moved(before.get(key), now.get(key), since)
+            and not self._explained(key, now.get(key))
         }
         return bool(missed)
 

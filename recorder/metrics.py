@@ -1,6 +1,7 @@
 """Metrics for Prometheus: one object with its own registry, so that nothing is shared between tests or services."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -47,6 +48,12 @@ class Metrics:
             ("account",),
             registry=self.registry,
         )
+        self._dated = Histogram(
+            "recorder_update_time_difference_seconds",
+            "A position row's updateTime minus the time of the event about the same change.",
+            buckets=(-1, -0.1, -0.01, -0.001, 0, 0.001, 0.01, 0.1, 1),
+            registry=self.registry,
+        )
         self._database_errors = Counter(
             "recorder_database_errors", "Failed attempts to write to PostgreSQL.", registry=self.registry
         )
@@ -59,6 +66,10 @@ class Metrics:
         self._delay.observe(max(delay_seconds, 0))
         if snapshot.ok:
             self._last_ok.labels(snapshot.account).set(snapshot.time.timestamp())
+
+    def dated(self, later: timedelta) -> None:
+        """Note how much later the exchange dates a position's row than the event about the same change."""
+        self._dated.observe(later.total_seconds())
 
     def let_go(self, account: str) -> None:
         self._let_go.labels(account).inc()

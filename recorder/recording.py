@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.binance.client import PositionsAnswer
+from recorder.domain.balance import Balance
+from recorder.domain.event import AccountUpdate, KeptEvent, Trade
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.exceptions import (
@@ -73,7 +75,7 @@ async def take_snapshot(
             kind=kind,
             taken_at=given_up,
             duration=given_up - started,
-            outcome=next(outcome for failure, outcome in _OUTCOMES if isinstance(error, failure)),
+            outcome=_outcome(error),
             detail="; ".join(filter(None, (error.what, error.why, error.fix, detail))),
         )
     return Snapshot(
@@ -86,6 +88,22 @@ async def take_snapshot(
         detail=detail,
         positions=answer.positions,
     )
+
+
+async def take_balances(
+    ask: Callable[[], Awaitable[tuple[Balance, ...]]],
+) -> tuple[Outcome | None, tuple[Balance, ...]]:
+    """Ask for an account's balances and return what came of it; ``None`` when there was no weight to spare for it."""
+    try:
+        return Outcome.OK, await ask()
+    except RateLimited:
+        return None, ()
+    except ExchangeError as error:
+        return _outcome(error), ()
+
+
+def _outcome(error: ExchangeError) -> Outcome:
+    return next(outcome for failure, outcome in _OUTCOMES if isinstance(error, failure))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +240,16 @@ class Recording:
                 middle = len(batch) // 2
                 return await self._commit(batch[:middle]) + await self._commit(batch[middle:])
             (item,) = batch
-            if isinstance(item, Gap) or not item.ok:
-                raise
-            log.error("PostgreSQL refuses the snapshot of %s at %s: %s", item.account, item.time, error.why)
-            refused = replace(item, outcome=Outcome.REFUSED_BY_DATABASE, detail=error.why, positions=())
+            log.error("PostgreSQL refuses what was observed of %s: %s", item.account, error.why)
+            match item:
+                case Snapshot(outcome=Outcome.OK):
+                    refused: Item = replace(
+                        item, outcome=Outcome.REFUSED_BY_DATABASE, detail=error.why, positions=(), balances=()
+                    )
+                case Told(event=AccountUpdate() | Trade()):
+                    refused = replace(item, event=KeptEvent(kind="", event_time=None, raw=item.event.raw))
+                case _:
+                    raise
             return await write(self._engine, [refused])
 
     def _failed(self, error: StorageError) -> None:

@@ -1,25 +1,25 @@
-"""The service: every account at every slot, until it is told to stop."""
+"""The service: every account at every slot and in between, until it is told to stop."""
 
 import asyncio
 import logging
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.access import credentials, database_url, open_client
+from recorder.backfill import Backfill
 from recorder.binance.client import Client
-from recorder.binance.pause import PauseFile
-from recorder.binance.signing import Credentials, Signer, hmac_signer, private_key_signer
-from recorder.binance.weight import WeightBudget
-from recorder.config.sections import AccountSettings
+from recorder.binance.signing import Credentials
 from recorder.config.settings import Settings
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.exceptions import ConfigurationError, StorageError, StorageUnavailable
+from recorder.exceptions import ExchangeError, StorageError, StorageUnavailable
+from recorder.listening import Listening
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.engine import storage_errors
@@ -27,8 +27,9 @@ from recorder.postgres.gaps import last_snapshots
 from recorder.postgres.samples import prepare_partitions
 from recorder.recording import Recording, take_snapshot, write
 from recorder.schedule import Schedule
+from recorder.vitals import Vitals, export
 from recorder.watch import Watch
-from recorder.web.app import Report, create_app
+from recorder.web.app import create_app
 from recorder.web.server import listen, serve
 
 FINISHING = timedelta(seconds=6)
@@ -44,43 +45,11 @@ _TRY_AGAIN = timedelta(seconds=1)
 log = logging.getLogger(__name__)
 
 
-def credentials(settings: Settings) -> list[Credentials]:
-    """Return what it takes to ask for each account. Raises ``ConfigurationError`` for a key that cannot be used."""
-    return [
-        Credentials(account=each.name, api_key=each.api_key.reveal(), signer=_signer(each))
-        for each in settings.accounts
-    ]
-
-
-def _signer(account: AccountSettings) -> Signer:
-    if account.private_key is not None:
-        return private_key_signer(account.private_key.reveal(), account=account.name)
-    if account.api_secret is not None:
-        return hmac_signer(account.api_secret.reveal(), account=account.name)
-    raise ConfigurationError(
-        f"account {account.name} has nothing to sign with", fix="set its api_secret or its private_key"
-    )
-
-
-def database_url(settings: Settings) -> str | None:
-    """Return where to record, ``None`` for the embedded database."""
-    return settings.database.url.reveal() if settings.database.url else None
-
-
-def open_client(settings: Settings) -> Client:
-    """Return the client of the configured exchange, which also heeds a pause imposed before a restart."""
-    return Client(
-        settings.exchange.ws_api_url,
-        WeightBudget(settings.exchange.weight_budget),
-        pause_file=PauseFile(settings.data_dir / "pause.json"),
-    )
-
-
-async def run(settings: Settings, stop: asyncio.Event) -> None:
+async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[[str], None] = lambda _: None) -> None:
     """Record every configured account until *stop* is set; then finish what is in hand and leave within 10 s.
 
     Raises ``ConfigurationError`` or ``SchemaMismatch`` before anything is recorded. That the database or the
-    exchange is away is no reason not to start.
+    exchange is away is no reason not to start. *learned_secret* is told what no output may hold from then on.
     """
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
@@ -92,8 +61,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             log.error("%s: %s; until it is there, recording goes on in memory", error.what, error.why)
         client = await stack.enter_async_context(open_client(settings))
         log.info("recording %d account(s) every %g s", len(accounts), settings.snapshot.every.total_seconds())
-        service = Service(accounts, engine, client, every=settings.snapshot.every, timeout=settings.snapshot.timeout)
-        await service.run(stop, listener)
+        await Service(settings, accounts, engine, client, learned_secret).run(stop, listener)
 
 
 async def snapshot_once(settings: Settings, account: str | None) -> list[Snapshot]:
@@ -119,41 +87,57 @@ class Service:
 
     def __init__(
         self,
+        settings: Settings,
         accounts: Sequence[Credentials],
         engine: AsyncEngine,
         client: Client,
-        *,
-        every: timedelta,
-        timeout: timedelta,
+        learned_secret: Callable[[str], None],
     ) -> None:
-        self._names = [each.account for each in accounts]
+        self._settings = settings
+        self._accounts = accounts
         self._engine = engine
         self._client = client
-        self._every = every
-        self._timeout = timeout
         self._metrics = Metrics()
         self._recording = Recording(engine, self._metrics)
-        self._watch = Watch(accounts, client, self._recording, timeout=timeout)
+        self._watch = Watch(
+            accounts,
+            client,
+            self._recording,
+            timeout=settings.snapshot.timeout,
+            balances=settings.snapshot.balances,
+            taken=self._taken,
+        )
+        self._listening = {
+            each.account: Listening(
+                each.account,
+                self._recording,
+                reconnected=partial(self._watch.ask_again, kind=Kind.RECONNECT),
+                dated=self._metrics.dated,
+            )
+            for each in (accounts if settings.stream.enabled else ())
+        }
+        self._streams = {
+            each.account: client.stream(
+                each,
+                deliver=self._listening[each.account].deliver,
+                changed=self._listening[each.account].changed,
+                learned_secret=learned_secret,
+            )
+            for each in (accounts if settings.stream.enabled else ())
+        }
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, stop: asyncio.Event, listener: socket.socket | None) -> None:
         """Record until *stop* is set, then finish what is in hand; raise what ended a task, if one ended."""
-        started = datetime.now(UTC)
-        due = slot_at(started, self._every)
-        resumed = due if started - due < self._timeout else started
-        self._metrics_of_the_whole()
-        self._start("recording", self._recording.run())
-        self._tasks |= {task.get_name(): task for task in self._client.tasks}
-        self._start("housekeeping", self._keep_house(resumed))
-        if listener:
-            app = create_app(self._health, self._readiness, self._metrics.text)
-            self._start("http", serve(app, listener))
+        every, started = self._settings.snapshot.every, datetime.now(UTC)
+        due = slot_at(started, every)
+        resumed = due if started - due < self._settings.snapshot.timeout else started
+        self._start_tasks(resumed, listener)
         try:
             if resumed == started:
                 self._watch.ask_all(started, Kind.START)
-            async with Schedule(
-                self._every, due - self._every if resumed == due else due, self._watch.on_due
-            ) as schedule:
+            after = due - every if resumed == due else due
+            async with Schedule(every, after, self._watch.on_due) as schedule:
                 self._start("schedule", schedule.failed())
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -168,6 +152,27 @@ class Service:
         for task in ended:
             await task
 
+    def _start_tasks(self, resumed: datetime, listener: socket.socket | None) -> None:
+        self._tasks |= {task.get_name(): task for task in self._client.tasks}
+        self._start("recording", self._recording.run())
+        self._start("housekeeping", self._keep_house(resumed))
+        for account, stream in self._streams.items():
+            self._start(f"stream of {account}", stream.run())
+        if self._settings.ledger.enabled:
+            self._start("ledgers", self._keep_ledgers())
+        if listener:
+            names = [each.account for each in self._accounts]
+            vitals = Vitals(
+                names,
+                every=self._settings.snapshot.every,
+                tasks=self._tasks,
+                watch=self._watch,
+                recording=self._recording,
+            )
+            export(self._metrics, self._client, self._recording)
+            app = create_app(vitals.health, vitals.readiness, self._metrics.text)
+            self._start("http", serve(app, listener))
+
     async def _finish(self) -> None:
         await self._watch.finish(FINISHING)
         try:
@@ -180,14 +185,18 @@ class Service:
     def _start(self, name: str, work: Coroutine[None, None, None]) -> None:
         self._tasks[name] = asyncio.create_task(work, name=name)
 
+    def _taken(self, snapshot: Snapshot) -> None:
+        """Renew a stream that a snapshot proves dead."""
+        listening = self._listening.get(snapshot.account)
+        if snapshot.ok and listening and listening.is_dead(snapshot):
+            self._streams[snapshot.account].renew()
+
     async def _keep_house(self, resumed: datetime) -> None:
         """Write down the time in which nobody watched, then keep partitions ahead of need."""
         while True:
             try:
                 await prepare_partitions(self._engine, resumed, resumed + AHEAD)
-                for gap in await self._gaps_before(resumed):
-                    log.warning("%s was not watched from %s to %s", gap.account, gap.started_at, gap.ended_at)
-                    self._recording.record_gap(gap)
+                await self._own_up(resumed)
                 break
             except StorageError:
                 await asyncio.sleep(_TRY_AGAIN.total_seconds())
@@ -199,56 +208,36 @@ class Service:
             except StorageError as error:
                 log.warning("partitions could not be prepared, which loses nothing: %s; %s", error.what, error.why)
 
-    async def _gaps_before(self, resumed: datetime) -> list[Gap]:
-        """The slots that passed since the last one recorded, when there are any: nobody was there."""
+    async def _own_up(self, resumed: datetime) -> None:
+        """Record as gaps the time since each account's last snapshot, when slots passed in it: nobody was there."""
+        every = self._settings.snapshot.every
         with storage_errors():
             async with self._engine.connect() as connection:
-                last = await last_snapshots(connection, self._names, resumed)
-        return [
-            Gap(
-                account=account,
-                source=GapSource.SNAPSHOT,
-                started_at=time,
-                ended_at=resumed,
-                reason=GapReason.NOT_RUNNING,
-            )
-            for account, time in last.items()
-            if slot_at(time, self._every) + self._every < resumed
-        ]
+                last = await last_snapshots(connection, [each.account for each in self._accounts], resumed)
+        for account, time in last.items():
+            if slot_at(time, every) + every < resumed:
+                log.warning("%s was not watched from %s to %s", account, time, resumed)
+                self._recording.record_gap(
+                    Gap(
+                        account=account,
+                        source=GapSource.SNAPSHOT,
+                        started_at=time,
+                        ended_at=resumed,
+                        reason=GapReason.NOT_RUNNING,
+                    )
+                )
 
-    def _health(self) -> Report:
-        ended = {name: "ended" for name, task in self._tasks.items() if task.done()}
-        return Report(not ended, ended or dict.fromkeys(self._tasks, "running"))
-
-    def _readiness(self) -> Report:
-        """Whether data flows: every account's newest committed ok snapshot is younger than two slots."""
-        status, now = self._recording.status, datetime.now(UTC)
-        reasons = {}
-        for account in self._names:
-            newest = status.committed_ok.get(account)
-            if newest is None or now - newest > 2 * self._every:
-                age = "none yet" if newest is None else f"{(now - newest).total_seconds():.0f} s old"
-                failing = self._watch.failing.get(account)
-                reasons[account] = f"newest snapshot: {age}" + (f"; {failing}" if failing else "")
-        if reasons and status.error:
-            reasons["database"] = status.error
-        return Report(not reasons, reasons)
-
-    def _metrics_of_the_whole(self) -> None:
-        client, recording, watch = self._client, self._recording, self._metrics.watch
-        watch("backlog_rows", "Rows that wait in memory for PostgreSQL.", lambda: recording.status.backlog_rows)
-        watch("database_up", "1 while PostgreSQL takes what it is given.", lambda: not recording.status.failing_since)
-        watch("exchange_connected", "1 while connected to the exchange.", lambda: client.status().connected)
-        watch("exchange_connections", "Connections opened so far.", lambda: client.status().connections_total)
-        watch("weight_used", "Request weight used in this minute.", lambda: client.status().weight_used)
-        watch("weight_budget", "Request weight a minute that may be used.", lambda: client.status().weight_budget)
-        watch(
-            "clock_offset_seconds",
-            "Exchange clock minus own clock.",
-            lambda: offset.total_seconds() if (offset := client.status().clock_offset) else 0,
-        )
-        watch(
-            "paused_until_timestamp_seconds",
-            "Until when the exchange wants to be left alone; 0: it does not.",
-            lambda: until.timestamp() if (until := client.status().paused_until) else 0,
-        )
+    async def _keep_ledgers(self) -> None:
+        """Bring the ledgers of each account up to date, again and again; an account that fails holds up no other."""
+        backfill = Backfill(self._engine, self._client.rest)
+        failing: set[str] = set()
+        while True:
+            for each in self._accounts:
+                try:
+                    await backfill.run(each)
+                    failing.discard(each.account)
+                except (ExchangeError, StorageError) as error:
+                    if each.account not in failing:
+                        log.warning("the ledgers of %s wait: %s; %s", each.account, error.what, error.why)
+                        failing.add(each.account)
+            await asyncio.sleep(self._settings.ledger.every.total_seconds())

@@ -2,17 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
+from recorder.domain.balance import Balance
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
-from recorder.recording import Recording, take_snapshot
+from recorder.recording import Recording, take_balances, take_snapshot
 
 PACE = timedelta(milliseconds=5)
 """The accounts of a slot are asked one after the other at this distance: at most 200 a second."""
+
+BALANCES_WITHIN = timedelta(seconds=2)
+"""Balances are no reason to wait longer than this with positions that have come."""
 
 _LATE = timedelta(seconds=1)
 
@@ -26,12 +31,23 @@ class Watch:
     """
 
     def __init__(
-        self, accounts: Sequence[Credentials], client: Client, recording: Recording, *, timeout: timedelta
+        self,
+        accounts: Sequence[Credentials],
+        client: Client,
+        recording: Recording,
+        *,
+        timeout: timedelta,
+        balances: bool,
+        taken: Callable[[Snapshot], None],
     ) -> None:
+        """*taken* is called with every snapshot that an account was asked for."""
         self._accounts = {credentials.account: credentials for credentials in accounts}
         self._client = client
         self._recording = recording
         self._timeout = timeout
+        self._balances = balances
+        self._taken = taken
+        self._slots = 0
         self._in_hand: set[asyncio.Task[None]] = set()
         self._failing: dict[str, Outcome] = {}
 
@@ -54,6 +70,10 @@ class Watch:
         """Take a snapshot of every account, at the stated pace."""
         self._hold(asyncio.create_task(self._ask_in_turn(time, kind), name=f"{kind} {time}"))
 
+    def ask_again(self, account: str, kind: Kind) -> None:
+        """Take a snapshot of one account now."""
+        self._ask_one(account, datetime.now(UTC), kind)
+
     async def finish(self, patience: timedelta) -> None:
         """Wait for the snapshots in hand; those that take longer than *patience* are given up and say so."""
         if self._in_hand:
@@ -64,23 +84,42 @@ class Watch:
         await asyncio.gather(*given_up, return_exceptions=True)
 
     async def _ask_in_turn(self, time: datetime, kind: Kind) -> None:
-        for account in self._accounts:
-            task = asyncio.create_task(self._ask(account, time, kind), name=f"snapshot of {account}")
-            task.add_done_callback(partial(self._leave_a_row, account, time, kind))
-            self._hold(task)
+        for account in self._in_order():
+            self._ask_one(account, time, kind)
             await asyncio.sleep(PACE.total_seconds())
+
+    def _in_order(self) -> list[str]:
+        """The accounts, each time with another one first: whoever is last may find no weight left for balances."""
+        accounts = list(self._accounts)
+        first = self._slots % len(accounts)
+        self._slots += 1
+        return accounts[first:] + accounts[:first]
+
+    def _ask_one(self, account: str, time: datetime, kind: Kind) -> None:
+        task = asyncio.create_task(self._ask(account, time, kind), name=f"snapshot of {account}")
+        task.add_done_callback(partial(self._leave_a_row, account, time, kind))
+        self._hold(task)
 
     async def _ask(self, account: str, time: datetime, kind: Kind) -> None:
         late = datetime.now(UTC) - time
-        snapshot = await take_snapshot(
-            account,
-            time,
-            kind,
-            partial(self._client.positions, self._accounts[account], self._timeout),
-            detail=f"asked {late.total_seconds():.1f} s late" if late > _LATE else "",
+        credentials = self._accounts[account]
+        snapshot, (outcome, balances) = await asyncio.gather(
+            take_snapshot(
+                account,
+                time,
+                kind,
+                partial(self._client.positions, credentials, self._timeout),
+                detail=f"asked {late.total_seconds():.1f} s late" if late > _LATE else "",
+            ),
+            take_balances(partial(self._client.balances, credentials, BALANCES_WITHIN))
+            if self._balances
+            else _not_asked(),
         )
+        if snapshot.ok:
+            snapshot = replace(snapshot, balance_outcome=outcome, balances=balances)
         self._tell(snapshot)
         self._recording.record(snapshot)
+        self._taken(snapshot)
 
     def _hold(self, task: asyncio.Task[None]) -> None:
         self._in_hand.add(task)
@@ -112,3 +151,7 @@ class Watch:
         elif snapshot.outcome is not before:
             self._failing[snapshot.account] = snapshot.outcome
             log.error("no snapshot of %s: %s: %s", snapshot.account, snapshot.outcome, snapshot.detail)
+
+
+async def _not_asked() -> tuple[None, tuple[Balance, ...]]:
+    return None, ()

@@ -24,7 +24,14 @@ class AccountRequests:
         self._stopped = StoppedAccounts()
 
     async def ask(
-        self, credentials: Credentials, method: str, params: Callable[[], Params], weight: int, allowed: timedelta
+        self,
+        credentials: Credentials,
+        method: str,
+        params: Callable[[], Params],
+        weight: int,
+        allowed: timedelta,
+        *,
+        background: bool = False,
     ) -> tuple[bytes, Reply]:
         """Return the result as JSON text, and the times, or raise an ExchangeError, within *allowed*.
 
@@ -40,6 +47,7 @@ class AccountRequests:
                 weight=weight,
                 answer_timeout=allowed.total_seconds() / 2,
                 deadline=deadline,
+                background=background,
                 redact=credentials.redacted,
             )
 

@@ -55,10 +55,10 @@ class Allowance:
         if until is not None and until - self._clock.now() > left:
             raise rate_limited(self._clock.local(until))
 
-    async def reserve(self, weight: int, deadline: float) -> None:
+    async def reserve(self, weight: int, deadline: float, *, background: bool = False) -> None:
         """Take *weight*, or raise RateLimited when there is none before *deadline*."""
         loop = asyncio.get_running_loop()
-        while wait := self._weight.reserve(weight, self._clock.now()):
+        while wait := self._weight.reserve(weight, self._clock.now(), background=background):
             self.refuse_if_paused(deadline)
             if wait.total_seconds() > deadline - loop.time():
                 raise RateLimited(

@@ -48,6 +48,7 @@ class Channel:
         weight: int,
         answer_timeout: float,
         deadline: float,
+        background: bool = False,
         redact: Callable[[str], str] = str,
     ) -> tuple[bytes, Reply]:
         """Send one request as soon as it may be sent, and return its result as JSON text, with the times.
@@ -58,12 +59,12 @@ class Channel:
         """
         self._allowance.refuse_if_paused(deadline)
         await self.supervisor.connection()  # holding no weight meanwhile: the handshake needs some
-        await self._allowance.reserve(weight, deadline)
+        await self._allowance.reserve(weight, deadline, background=background)
         try:
             connection = await self.supervisor.connection()
             reply = await self._reply(connection, subject, method, params(), answer_timeout)
         finally:
-            self._allowance.settle(weight)
+            self._allowance.settle(weight, background=background)
         match reply.event:
             case Answered():
                 return reply.event.result, reply

@@ -129,8 +129,11 @@ class Client:
         )
 
     async def balances(self, credentials: Credentials, timeout: timedelta) -> tuple[Balance, ...]:  # noqa: ASYNC109 - see positions
-        """Return the balance of every asset of an account, with the same rules as ``positions``."""
-        result, _ = await self._ask(credentials, "v2/account.balance", BALANCES, timeout)
+        """Return the balance of every asset of an account, with the same rules as ``positions``.
+
+        Only with weight that is not kept for the positions: where there is none in time, it raises RateLimited.
+        """
+        result, _ = await self._ask(credentials, "v2/account.balance", BALANCES, timeout, background=True)
         return decode_balances(result)
 
     def stream(
@@ -175,8 +178,10 @@ class Client:
             last_error=self._channel.last_error,
         )
 
-    async def _ask(self, credentials: Credentials, method: str, weight: int, allowed: timedelta) -> tuple[bytes, Reply]:
+    async def _ask(
+        self, credentials: Credentials, method: str, weight: int, allowed: timedelta, *, background: bool = False
+    ) -> tuple[bytes, Reply]:
         def params() -> Params:
             return signed_params(credentials, {}, epoch_milliseconds(self._clock.now()))
 
-        return await self._requests.ask(credentials, method, params, weight, allowed)
+        return await self._requests.ask(credentials, method, params, weight, allowed, background=background)

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.access import database_url
 from recorder.cli.output import print_json, print_table
 from recorder.cli.settings import load
 from recorder.postgres.database import open_database
 from recorder.postgres.questions import Rows
-from recorder.service import database_url
 
 Answer = TypeVar("Answer")
 

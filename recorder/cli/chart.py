@@ -7,7 +7,6 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from shutil import get_terminal_size
 
 import plotext
-from rich.console import Console
 from rich.text import Text
 
 from recorder.cli.curve import Curve, Line
@@ -35,16 +34,18 @@ def print_curves(curves: Sequence[Curve]) -> None:
     coloured = console.is_terminal and not console.no_color
     width = max(_NARROWEST, get_terminal_size(_WITHOUT_TERMINAL).columns)
     for curve in curves:
-        _print_heading(console, curve)
+        for words in _heading(curve):
+            console.print(words if coloured else words.plain, markup=False)
         sys.stdout.write(draw(curve, width, coloured=coloured) + "\n")
 
 
-def _print_heading(console: Console, curve: Curve) -> None:
+def _heading(curve: Curve) -> Iterator[Text]:
+    """Say what is drawn, and in which colours."""
     last = curve.steps[-1]
-    console.print(Text.assemble((curve.title, "bold"), f"  {curve.range}"))
-    console.print(Text.assemble(("⠒⠒ ", "cyan"), f"net profit since the first snapshot: {last.net_profit:,f}"))
+    yield Text.assemble((curve.title, "bold"), f"  {curve.range}")
+    yield Text.assemble(("⠒⠒ ", "cyan"), f"net profit since the first snapshot: {last.net_profit:,f}")
     if curve.was_held:
-        console.print(Text.assemble(("·· ", "yellow"), f"of it unrealised: {last.unrealized_profit:,f}"))
+        yield Text.assemble(("·· ", "yellow"), f"of it unrealised: {last.unrealized_profit:,f}")
 
 
 def draw(curve: Curve, width: int, *, coloured: bool) -> str:

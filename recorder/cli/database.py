@@ -15,12 +15,12 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
 
     The embedded database is upgraded by itself. Rights of the roles made by `recorder db roles` are renewed.
     """
+    from recorder.access import database_url
     from recorder.cli.output import lines
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, revision
     from recorder.postgres.roles import create_roles, roles_exist
     from recorder.postgres.schema import upgrade as migrate
-    from recorder.service import database_url
 
     settings = load(config, log_level, need_accounts=False)
 
@@ -39,13 +39,13 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
 @app.command()
 def status(json: Json = False, config: Config = None, log_level: Verbosity = "warning") -> None:
     """Show the schema's revision and how much is recorded of each account. Exit code 1 when it must be upgraded."""
+    from recorder.access import database_url
     from recorder.cli.output import SUMMARY, lines, print_json, print_table
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, revision
     from recorder.postgres.questions import Rows, summary
     from recorder.postgres.schema import require_revision
     from recorder.postgres.tables import REVISION
-    from recorder.service import database_url
 
     settings = load(config, log_level, need_accounts=False)
 
@@ -71,11 +71,11 @@ def roles(config: Config = None, log_level: Verbosity = "warning") -> None:
     Grant them to login roles: CREATE ROLE grafana LOGIN PASSWORD '…' IN ROLE recorder_reader. A reader sees the
     views and functions of schema bi and nothing else.
     """
+    from recorder.access import database_url
     from recorder.cli.output import lines
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, require_schema
     from recorder.postgres.roles import READER, WRITER, create_roles
-    from recorder.service import database_url
 
     settings = load(config, log_level, need_accounts=False)
 
@@ -100,9 +100,9 @@ def url(config: Config = None, log_level: Verbosity = "warning") -> None:
 
     Example: psql "$(recorder db url)". The embedded database answers while `recorder run` runs.
     """
+    from recorder.access import database_url
     from recorder.cli.settings import load
     from recorder.postgres.database import connection_string
-    from recorder.service import database_url
 
     settings = load(config, log_level, need_accounts=False)
     typer.echo(asyncio.run(connection_string(database_url(settings), settings.data_dir)))

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.access import credentials, database_url, open_client
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
 from recorder.config.settings import Settings
@@ -16,7 +17,6 @@ from recorder.exceptions import ExchangeError, RecorderError
 from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.questions import ServerFacts, server_facts
 from recorder.postgres.tables import REVISION
-from recorder.service import credentials, database_url, open_client
 
 _OLDEST = 15
 _CLOCK_TOLERANCE = timedelta(seconds=1)

@@ -25,11 +25,11 @@ def import_answers(
 
     Example: recorder import 2026-11-01.json --account main --at 2026-11-01T00:00
     """
+    from recorder.access import database_url
     from recorder.cli.output import print_json, print_table
     from recorder.cli.settings import load
     from recorder.importing import import_files
     from recorder.postgres.database import open_database, require_schema
-    from recorder.service import database_url
 
     settings = load(config, log_level, need_accounts=False)
 

@@ -79,7 +79,8 @@ _ADD = text(f"""
       WHERE told.account_id = given.account_id AND told.symbol = given.symbol
         AND told.position_side = given.position_side AND told.dated_by_exchange AND told.source = 'stream'
         AND told.update_time <> given.update_time
-        AND told.update_time BETWEEN given.update_time - interval '{SAME_CHANGE}' AND given.update_time + interval '{SAME_CHANGE}'
+        AND told.update_time >= given.update_time - interval '{SAME_CHANGE}'
+        AND told.update_time <= given.update_time + interval '{SAME_CHANGE}'
         AND told.position_amt = given.position_amt AND told.entry_price = given.entry_price
     )
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)

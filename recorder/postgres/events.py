@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.domain.event import AccountUpdate, Arrival, Event, KeptEvent, Trade
+from recorder.domain.event import AccountUpdate, Arrival, Event, KeptEvent, ListenKeyExpired, Trade
 from recorder.postgres.changes import SAME_CHANGE
 from recorder.postgres.ledgers import write_fills
 from recorder.postgres.rowset import RowSet, number
@@ -47,7 +47,8 @@ _REPLACE = text(f"""
     DELETE FROM recorder.change USING ({_CHANGE.rows}) AS given
     WHERE change.account_id = given.account_id AND change.symbol = given.symbol
       AND change.position_side = given.position_side AND change.dated_by_exchange AND change.source <> 'stream'
-      AND change.update_time BETWEEN given.update_time - interval '{SAME_CHANGE}' AND given.update_time + interval '{SAME_CHANGE}'
+      AND change.update_time >= given.update_time - interval '{SAME_CHANGE}'
+      AND change.update_time <= given.update_time + interval '{SAME_CHANGE}'
       AND change.position_amt = given.position_amt AND change.entry_price = given.entry_price
 """)
 _ADD_CHANGES = text(f"""
@@ -89,6 +90,8 @@ async def write_events(connection: AsyncConnection, account_ids: Mapping[str, in
                 trades.append((account_ids[each.account], each.event))
             case KeptEvent():
                 kept.append((account_ids[each.account], each.arrival, each.event))
+            case ListenKeyExpired():
+                pass  # the gap that it opens tells of it
     await _write_changes(connection, updates)
     await _write_balances(connection, updates)
     for account_id in {account_id for account_id, _ in trades}:

@@ -34,9 +34,7 @@ class Story:
         self._rows: list[tuple[Table, dict[str, Any]]] = []
         self._lines = 0
 
-    def slot(
-        self, minute: float, *held: Held, wallet: Mapping[str, str] | None = None, outcome: str = "ok"
-    ) -> None:
+    def slot(self, minute: float, *held: Held, wallet: Mapping[str, str] | None = None, outcome: str = "ok") -> None:
         """A snapshot; with *wallet* one that has balances, where an asset that is left out has none."""
         time = at(minute)
         self._add(

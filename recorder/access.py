@@ -1,0 +1,52 @@
+"""Access: from the settings to the accounts, the exchange and the database they give access to."""
+
+from datetime import timedelta
+from math import ceil
+
+from recorder.binance.client import Client
+from recorder.binance.pause import PauseFile
+from recorder.binance.signing import Credentials, Signer, hmac_signer, private_key_signer
+from recorder.binance.weight import POSITIONS, WeightBudget
+from recorder.config.sections import AccountSettings
+from recorder.config.settings import Settings
+from recorder.exceptions import ConfigurationError
+
+
+def credentials(settings: Settings) -> list[Credentials]:
+    """Return what it takes to ask for each account. Raises ``ConfigurationError`` for a key that cannot be used."""
+    return [
+        Credentials(account=each.name, api_key=each.api_key.reveal(), signer=_signer(each))
+        for each in settings.accounts
+    ]
+
+
+def database_url(settings: Settings) -> str | None:
+    """Return where to record, ``None`` for the embedded database."""
+    return settings.database.url.reveal() if settings.database.url else None
+
+
+def open_client(settings: Settings) -> Client:
+    """Return the client of the configured exchange, which also heeds a pause imposed before a restart.
+
+    What the schedule does not need of the weight is left to balances and ledgers.
+    """
+    slots_a_minute = timedelta(minutes=1) / settings.snapshot.every
+    scheduled = ceil(len(settings.accounts) * POSITIONS * slots_a_minute)
+    budget = settings.exchange.weight_budget
+    return Client(
+        settings.exchange.ws_api_url,
+        WeightBudget(budget, background=max(0, budget - scheduled)),
+        stream_url=settings.exchange.stream_url,
+        rest_url=settings.exchange.rest_url,
+        pause_file=PauseFile(settings.data_dir / "pause.json"),
+    )
+
+
+def _signer(account: AccountSettings) -> Signer:
+    if account.private_key is not None:
+        return private_key_signer(account.private_key.reveal(), account=account.name)
+    if account.api_secret is not None:
+        return hmac_signer(account.api_secret.reveal(), account=account.name)
+    raise ConfigurationError(
+        f"account {account.name} has nothing to sign with", fix="set its api_secret or its private_key"
+    )
