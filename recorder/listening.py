@@ -104,10 +104,8 @@ class Listening:
             log.error("%s: %s moved, and the stream did not tell of it", self.account, missed)
         self._unexplained = {
             key: now.get(key)
-            for key in (before or {}).keys() | now.keys()
-            if before is not None
-            and _moved(before.get(key), now.get(key), since)
-            and not self._explained(key, now.get(key))
+            for key in (before.keys() | now.keys() if before is not None else ())
+            if _moved(before and before.get(key), now.get(key), since) and not self._explained(key, now.get(key))
         }
         return bool(missed)
 

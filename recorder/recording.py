@@ -246,8 +246,8 @@ class Recording:
                     refused: Item = replace(
                         item, outcome=Outcome.REFUSED_BY_DATABASE, detail=error.why, positions=(), balances=()
                     )
-                case Told(event=AccountUpdate() | Trade()):
-                    refused = replace(item, event=KeptEvent(kind="", event_time=None, raw=item.event.raw))
+                case Told(event=(AccountUpdate() | Trade()) as event):
+                    refused = replace(item, event=KeptEvent(kind="", event_time=None, raw=event.raw))
                 case _:
                     raise
             return await write(self._engine, [refused])

@@ -19,8 +19,10 @@ _GRANTS = (
     # The writer: rows of the service's tables; it makes partitions through a function of the owner.
     f"GRANT USAGE ON SCHEMA recorder, bi TO {WRITER}",
     f"GRANT SELECT ON ALL TABLES IN SCHEMA recorder, bi TO {WRITER}",
-    f"GRANT INSERT ON recorder.account, recorder.sample TO {WRITER}",
-    f"GRANT INSERT, UPDATE ON recorder.snapshot, recorder.gap TO {WRITER}",
+    f"GRANT INSERT ON recorder.account, recorder.sample, recorder.balance, recorder.balance_change TO {WRITER}",
+    f"GRANT INSERT ON recorder.income, recorder.event TO {WRITER}",
+    f"GRANT INSERT, UPDATE ON recorder.snapshot, recorder.gap, recorder.fill, recorder.ledger TO {WRITER}",
+    f"GRANT INSERT, UPDATE ON recorder.stream TO {WRITER}",
     f"GRANT INSERT, UPDATE, DELETE ON recorder.change TO {WRITER}",
     f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA recorder, bi TO {WRITER}",
     # The reader: views and functions run with their owner's rights, so that schema bi is all it needs.
