@@ -102,11 +102,11 @@ class Listening:
         missed = [key for key, state in self._unexplained.items() if not self._explained(key, state)]
         if missed:
             log.error("%s: %s moved, and the stream did not tell of it", self.account, missed)
-        self._unexplained = {
-            key: now.get(key)
-            for key in (before.keys() | now.keys() if before is not None else ())
-            if _moved(before and before.get(key), now.get(key), since) and not self._explained(key, now.get(key))
-        }
+        self._unexplained = {}
+        if before is not None:
+            for key in before.keys() | now.keys():
+                if _moved(before.get(key), now.get(key), since) and not self._explained(key, now.get(key)):
+                    self._unexplained[key] = now.get(key)
         return bool(missed)
 
     def _explained(self, key: Key, state: PositionState | None) -> bool:

@@ -71,7 +71,7 @@ class Story:
                 cross_unrealized_profit=Decimal(0),
             )
 
-    def change(self, minute: float, symbol: str, side: str, amount: str, entry: str = "100", **fields: Any) -> None:
+    def change(self, minute: float, symbol: str, side: str, amount: str, entry: str = "100", /, **fields: Any) -> None:
         time = at(minute)
         self._add(
             tables.change,
@@ -89,7 +89,7 @@ class Story:
             | fields,
         )
 
-    def fill(
+    def fill(  # noqa: PLR0917 - a table of fills reads best without names
         self,
         minute: float,
         trade_id: int,

@@ -1,4 +1,4 @@
-"""bi.pnl_curve and bi.pnl_series tell what every position earned, to the last digit, and nothing where nobody watched."""
+"""bi.pnl_curve and bi.pnl_series: what every position earned, to the last digit, and nothing where nobody watched."""
 
 from datetime import timedelta
 

@@ -1,5 +1,7 @@
 """bi.position_episode tells each life of a position, from flat to flat; bi.position_history is flat once."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -162,7 +164,7 @@ async def test_a_life_that_only_snapshots_saw_takes_the_fills_before_its_dates(e
 
 
 async def test_flat_stands_once_in_the_history_whatever_its_prices(engine: AsyncEngine) -> None:
-    snapshot = {"dated_by_exchange": False, "source": "snapshot"}
+    snapshot: dict[str, Any] = {"dated_by_exchange": False, "source": "snapshot"}
     story = Story()
     story.change(0, *BTC, "0", "0", **snapshot)
     story.change(1, *BTC, "1", "100")
