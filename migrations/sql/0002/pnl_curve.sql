@@ -56,7 +56,12 @@ FROM (
       WHERE e.account_id = a.id AND e."time" > first.taken_at
       UNION ALL
       -- Every sample has its change, and those are few.
-      SELECT c.symbol, c.position_side, max(c.margin_asset), min(c.observed_at), true, 0, 0, 0
+      SELECT
+        c.symbol,
+        c.position_side,
+        max(c.margin_asset),
+        min(CASE WHEN c.snapshot_time IS NULL THEN c.update_time ELSE c.observed_at END),
+        true, 0, 0, 0
       FROM recorder.change c
       WHERE c.account_id = a.id
       GROUP BY c.symbol, c.position_side

@@ -19,7 +19,18 @@ SELECT
 FROM (
   SELECT
     a.name AS account,
-    c.*,
+    c.symbol,
+    c.position_side,
+    c.update_time,
+    c.dated_by_exchange,
+    c.position_amt,
+    c.entry_price,
+    c.break_even_price,
+    c.margin_asset,
+    c.accumulated_realized,
+    c.reason,
+    c.source,
+    c.observed_at,
     row_number() OVER earlier = 1
       OR c.position_amt IS DISTINCT FROM lag(c.position_amt) OVER earlier
       OR c.position_amt <> 0 AND (
