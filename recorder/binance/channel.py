@@ -54,7 +54,7 @@ class Channel:
     def resume_pause(self) -> None:
         """Respect a pause that was imposed before this process was started."""
         if self._pause_file and (until := self._pause_file.read()):
-            self._weight.pause(min(until, self._clock.now() + LONGEST_BAN))
+            self._weight.pause(min(self._clock.exchange(until), self._clock.now() + LONGEST_BAN))
 
     def refuse_if_paused(self, deadline: float) -> None:
         """Raise RateLimited when a pause lasts beyond *deadline*, in the event loop's time."""
@@ -87,7 +87,7 @@ class Channel:
             connection = await self.supervisor.connection()
             reply = await self._reply(connection, subject, method, params(), answer_timeout)
         finally:
-            self._weight.settle(weight)
+            self._weight.settle(weight, self._clock.now())
         match reply.event:
             case Answered():
                 return reply.event.result, reply
@@ -175,5 +175,5 @@ class Channel:
         if before is None or until > before:
             _log.warning("The exchange wants nothing asked from this address until %s", self._clock.local(until))
             if self._pause_file:
-                self._pause_file.write(until)
+                self._pause_file.write(self._clock.local(until))
         return max(until, before or until)

@@ -179,7 +179,7 @@ class Client:
                 )
             except ExchangeError as exc:
                 delay = retries.delay(exc)
-                if delay is None:
+                if delay is None or asyncio.get_running_loop().time() + delay >= deadline:
                     raise
                 if isinstance(exc, ClockRejected):
                     await self._timekeeper.measure()

@@ -20,7 +20,7 @@ from recorder.binance.signing import Params
 from recorder.exceptions import ExchangeError, ExchangeUnavailable
 
 _OPEN_TIMEOUT = 10.0
-_CLOSE_TIMEOUT = 2.0
+_CLOSE_TIMEOUT = 1.0
 _PING_INTERVAL = 15.0
 _MAX_SIZE = 16 * 2**20
 _DRAIN = 30.0
