@@ -56,7 +56,7 @@ class AccountRequests:
                 async with asyncio.timeout_at(deadline):
                     self._allowance.refuse_if_paused(deadline)
                     await self._timekeeper.tried.wait()
-                    return await with_retries(attempt, self._timekeeper.measure)
+                    return await with_retries(attempt, self._timekeeper.measure, deadline=deadline)
             except TimeoutError as exc:
                 self._allowance.refuse_if_paused(deadline)  # it may have been imposed while this call waited
                 raise self._overdue(credentials, method, allowed) from exc

@@ -46,7 +46,7 @@ class Allowance:
     def resume_pause(self) -> None:
         """Respect a pause that was imposed before this process was started."""
         if self._pause_file and (until := self._pause_file.read()):
-            self._weight.pause(min(until, self._clock.now() + LONGEST_BAN))
+            self._weight.pause(min(self._clock.exchange(until), self._clock.now() + LONGEST_BAN))
 
     def refuse_if_paused(self, deadline: float) -> None:
         """Raise RateLimited when a pause lasts beyond *deadline*, in the event loop's time."""
@@ -88,7 +88,7 @@ class Allowance:
 
     def settle(self, weight: int, *, background: bool = False) -> None:
         """Say that reserved weight is counted by the exchange by now, or was never sent."""
-        self._weight.settle(weight, background=background)
+        self._weight.settle(weight, self._clock.now(), background=background)
 
     def observe(self, limits: Iterable[RateLimit]) -> None:
         """Take over the exchange's own count for this address."""
@@ -117,5 +117,5 @@ class Allowance:
         if before is None or until > before:
             _log.warning("The exchange wants nothing asked from this address until %s", self._clock.local(until))
             if self._pause_file:
-                self._pause_file.write(until)
+                self._pause_file.write(self._clock.local(until))
         return max(until, before or until)

@@ -13,7 +13,7 @@ from recorder.binance.messages import WireError
 from recorder.exceptions import ConfigurationError, ExchangeError, ExchangeUnavailable
 
 _OPEN_TIMEOUT = 10.0
-_CLOSE_TIMEOUT = 2.0
+_CLOSE_TIMEOUT = 1.0
 _MAX_SIZE = 16 * 2**20
 _USER_AGENT = "position-recorder"
 

@@ -11,7 +11,8 @@ _log = logging.getLogger(__name__)
 
 
 class PauseFile:
-    """A small file that holds the end of the latest pause.
+    """A small file that holds the end of the latest pause, in this machine's time: the exchange's clock is not known
+    when it is read, and must not be asked for.
 
     Losing it costs at most one refused request, so no fault of the file stops anything.
     """
@@ -20,7 +21,7 @@ class PauseFile:
         self.path = path
 
     def read(self) -> datetime | None:
-        """Return the end of the pause in exchange time, also when it is over; ``None`` when none is on record."""
+        """Return the end of the pause, also when it is over; ``None`` when none is on record."""
         try:
             until = datetime.fromisoformat(json.loads(self.path.read_text())["paused_until"])
         except FileNotFoundError:

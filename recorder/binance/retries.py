@@ -34,15 +34,21 @@ class Retries:
         return None
 
 
-async def with_retries(attempt: Callable[[], Awaitable[_T]], measure_clock: Callable[[], Awaitable[None]]) -> _T:
-    """Attempt until it works or its error is final; a refused timestamp has the clock measured first."""
+async def with_retries(
+    attempt: Callable[[], Awaitable[_T]], measure_clock: Callable[[], Awaitable[None]], *, deadline: float | None = None
+) -> _T:
+    """Attempt until it works or its error is final; a refused timestamp has the clock measured first.
+
+    Nothing is tried again from *deadline* on, in the event loop's time: the error then tells more than a time-out.
+    """
     retries = Retries()
+    loop = asyncio.get_running_loop()
     while True:
         try:
             return await attempt()
         except ExchangeError as exc:
             delay = retries.delay(exc)
-            if delay is None:
+            if delay is None or (deadline is not None and loop.time() + delay >= deadline):
                 raise
             if isinstance(exc, ClockRejected):
                 await measure_clock()

@@ -114,7 +114,7 @@ class Supervisor:
                 self.last_error = ""
                 return connection
             finally:
-                self._weight.settle(HANDSHAKE)
+                self._weight.settle(HANDSHAKE, self._clock.now())
 
     async def _permission(self) -> None:
         while wait := self._wait():  # noqa: ASYNC110 - for a time that is known, not for an event

@@ -34,7 +34,7 @@ class WeightBudget:
         budget: The most this process uses in a window.
         background: The most of it that is used in the background.
         limit: The most the exchange allows this address in a window; ``None`` until an answer told.
-        paused_until: The end of the latest pause, also when it is over.
+        paused_until: The end of the latest pause; ``None`` once it was found to be over.
     """
 
     def __init__(self, budget: int, background: int | None = None) -> None:
@@ -72,8 +72,9 @@ class WeightBudget:
             self._background_under_way += weight
         return timedelta(0)
 
-    def settle(self, weight: int, *, background: bool = False) -> None:
+    def settle(self, weight: int, now: datetime, *, background: bool = False) -> None:
         """Say that reserved weight is counted by the exchange by now, or was never sent."""
+        self._roll(now)  # before it is settled: what was under way when the minute began can be counted in it
         self._under_way -= weight
         if background:
             self._background_under_way -= weight
@@ -96,7 +97,9 @@ class WeightBudget:
         self.paused_until = until if self.paused_until is None else max(until, self.paused_until)
 
     def is_paused(self, now: datetime) -> bool:
-        return self.paused_until is not None and now < self.paused_until
+        if self.paused_until is not None and now >= self.paused_until:
+            self.paused_until = None  # for good: a clock that is found to be wrong later must not bring it back
+        return self.paused_until is not None
 
     def _left_to_others(self) -> int:
         return max(0, self.budget - self.background - (self._used - self._background_used))

@@ -33,7 +33,9 @@ def print_curves(curves: Sequence[Curve]) -> None:
     console = stdout()
     coloured = console.is_terminal and not console.no_color
     width = max(_NARROWEST, get_terminal_size(_WITHOUT_TERMINAL).columns)
-    for curve in curves:
+    for number, curve in enumerate(curves):
+        if number:
+            console.print()
         for words in _heading(curve):
             console.print(words if coloured else words.plain, markup=False)
         sys.stdout.write(draw(curve, width, coloured=coloured) + "\n")

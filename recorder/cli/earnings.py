@@ -1,17 +1,15 @@
 """What accounts earned, as a table, as JSON, and as curves in the terminal or in a picture."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.cli.answers import ask
-from recorder.cli.chart import POINTS, print_curves
 from recorder.cli.curve import Curve, bucket_for, curves
 from recorder.cli.output import print_json, print_table, stderr
-from recorder.cli.pnl import Unit
+from recorder.cli.span import Span, Unit, beginning
 from recorder.exceptions import RecorderError
 from recorder.postgres import earnings
 
@@ -29,46 +27,11 @@ _COLUMNS = {
 _TIMES = {Unit.HOUR: "%Y-%m-%d %H:%MZ", Unit.DAY: "%Y-%m-%d", Unit.MONTH: "%Y-%m"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A range of time: *since* is in it, *until* is not."""
-
-    since: datetime
-    until: datetime
-
-
-def span(since: datetime | None, by: Unit) -> Span:
-    """Return the range from *since* until now; without it, the usual number of whole buckets and the present one."""
-    now = datetime.now(UTC)
-    if since is None:
-        this = _beginning(now, by)
-        match by:
-            case Unit.HOUR:
-                since = this - timedelta(days=2)
-            case Unit.DAY:
-                since = this - timedelta(days=30)
-            case Unit.MONTH:
-                since = this.replace(year=this.year - 1)
-    return Span(since=since, until=now)
-
-
-def _beginning(time: datetime, by: Unit) -> datetime:
-    """Return when the bucket of *time* begins."""
-    hour = time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    match by:
-        case Unit.HOUR:
-            return hour
-        case Unit.DAY:
-            return hour.replace(hour=0)
-        case Unit.MONTH:
-            return hour.replace(day=1, hour=0)
-
-
 def show(
     account: str | None, symbol: str | None, span: Span, by: Unit, *, json: bool, config: Path | None, log_level: str
 ) -> None:
     """Print what was earned in each bucket, the first one whole, and then in all per account and asset."""
-    since = _beginning(span.since, by)
+    since = beginning(span.since, by)
     buckets, totals = ask(
         lambda engine: earnings.earned(engine, account, symbol, since=since, until=span.until, unit=by.value),
         config=config,
@@ -95,6 +58,8 @@ def show(
 
 def plot(account: str | None, symbol: str | None, span: Span, *, config: Path | None, log_level: str) -> None:
     """Draw the curves in the terminal."""
+    from recorder.cli.chart import POINTS, print_curves
+
     drawn = ask(lambda engine: read_curves(engine, account, symbol, span, POINTS), config=config, log_level=log_level)
     if drawn:
         print_curves(drawn)
@@ -106,13 +71,10 @@ def save(
     account: str | None, symbol: str | None, span: Span, file: Path, *, config: Path | None, log_level: str
 ) -> None:
     """Draw the curves into *file*. Raises ``ConfigurationError`` without what it takes to draw pictures."""
-    from recorder.cli.picture import POINTS as FINE_POINTS
-    from recorder.cli.picture import require_matplotlib, save_curves
+    from recorder.cli.picture import POINTS, require_matplotlib, save_curves
 
     require_matplotlib()
-    drawn = ask(
-        lambda engine: read_curves(engine, account, symbol, span, FINE_POINTS), config=config, log_level=log_level
-    )
+    drawn = ask(lambda engine: read_curves(engine, account, symbol, span, POINTS), config=config, log_level=log_level)
     if not drawn:
         raise RecorderError(
             f"{file} was not written: there is nothing to draw",

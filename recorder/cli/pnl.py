@@ -1,20 +1,12 @@
 """``recorder pnl``: what accounts earned."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recorder.cli.options import Account, Config, Json, Since, Symbol, Verbosity
-
-
-class Unit(StrEnum):
-    """A bucket of the calendar, in UTC."""
-
-    HOUR = "hour"
-    DAY = "day"
-    MONTH = "month"
+from recorder.cli.span import Unit, span_of
 
 
 def _picture_name(name: str) -> Path:
@@ -67,7 +59,7 @@ def pnl(
 
     from recorder.cli import earnings
 
-    span = earnings.span(since, by)
+    span = span_of(since, by)
     if plot:
         earnings.plot(account, symbol, span, config=config, log_level=log_level)
     elif png:

@@ -13,8 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.binance.saved import decode_saved
+from recorder.cli.chart import POINTS, print_curves
+from recorder.cli.earnings import read_curves
 from recorder.cli.output import SUMMARY, lines, print_table, stderr, stdout, table
 from recorder.cli.signals import stop_signals
+from recorder.cli.span import Span
 from recorder.config.settings import Settings
 from recorder.domain.slot import slots_between
 from recorder.domain.snapshot import Kind, Snapshot
@@ -56,6 +59,8 @@ _HISTORY = {
     "source": "source",
 }
 _CHANGES_SHOWN = 8
+_CURVE_ACCOUNT = "main"
+_CURVE_ASSET = "USDT"
 
 
 async def show(days: int, duration: timedelta | None, log_level: str) -> None:
@@ -71,7 +76,7 @@ async def show(days: int, duration: timedelta | None, log_level: str) -> None:
             async with Simulator(world) as exchange:
                 settings = _settings(folder, exchange)
                 await _record_live(settings, engine, duration, stop)
-            await _summarize(engine)
+            await _summarize(engine, now - timedelta(days=days))
     lines(
         [
             "\nAll of this was simulated, and is gone. To record your own account, with a key that may only read:",
@@ -171,7 +176,7 @@ async def _follow(engine: AsyncEngine) -> None:
             await asyncio.sleep(1)
 
 
-async def _summarize(engine: AsyncEngine) -> None:
+async def _summarize(engine: AsyncEngine, since: datetime) -> None:
     stdout().print("Recorded", style="bold")
     print_table(await questions.summary(engine), SUMMARY, empty="nothing")
     stdout().print("\nHeld now: bi.position_latest", style="bold")
@@ -179,3 +184,7 @@ async def _summarize(engine: AsyncEngine) -> None:
     stdout().print("\nThe newest changes: bi.position_history", style="bold")
     changes = await questions.history(engine, None, None, datetime.now(UTC) - timedelta(days=1))
     print_table(changes[-_CHANGES_SHOWN:], _HISTORY, empty="nothing")
+    stdout().print("\nWhat it earned: bi.pnl_series", style="bold")
+    span = Span(since=since, until=datetime.now(UTC))
+    curves = await read_curves(engine, _CURVE_ACCOUNT, None, span, POINTS)
+    print_curves([curve for curve in curves if curve.asset == _CURVE_ASSET])

@@ -20,6 +20,8 @@ _COMMON = ("unrealizedProfit", "isolatedMargin", "notional", "isolatedWallet", "
 @dataclass(slots=True)
 class _Sums:
     profit: Decimal = ZERO
+    cross_profit: Decimal = ZERO
+    cross_margin: Decimal = ZERO
     margin: Decimal = ZERO
     order_margin: Decimal = ZERO
     maint_margin: Decimal = ZERO
@@ -29,6 +31,9 @@ class _Sums:
         self.margin += valued.margin
         self.order_margin += valued.order_margin
         self.maint_margin += valued.maint_margin
+        if not valued.position.isolated:
+            self.cross_profit += valued.unrealized_profit
+            self.cross_margin += valued.margin
 
 
 def balance_rows(account: Account, market: Market, at: datetime) -> list[Row]:
@@ -40,10 +45,10 @@ def balance_rows(account: Account, market: Market, at: datetime) -> list[Row]:
             "accountAlias": alias,
             "asset": asset,
             "balance": _text(balance),
-            "crossWalletBalance": _text(balance),
-            "crossUnPnl": _text(sums[asset].profit),
-            "availableBalance": _text(_available(balance, sums[asset])),
-            "maxWithdrawAmount": _text(min(_available(balance, sums[asset]), max(balance, ZERO))),
+            "crossWalletBalance": _text(account.cross_wallet(asset)),
+            "crossUnPnl": _text(sums[asset].cross_profit),
+            "availableBalance": _text(_available(account, asset, sums[asset])),
+            "maxWithdrawAmount": _text(_withdrawable(account, asset, sums[asset])),
             "marginAvailable": True,
             "updateTime": _time(account, asset),
         }
@@ -75,7 +80,6 @@ def account_status(account: Account, market: Market, at: datetime) -> Row:
 
 def _asset(account: Account, asset: str, sums: _Sums) -> Row:
     balance = account.wallets.get(asset, ZERO)
-    available = _available(balance, sums)
     return {
         "asset": asset,
         "walletBalance": _text(balance),
@@ -85,10 +89,10 @@ def _asset(account: Account, asset: str, sums: _Sums) -> Row:
         "initialMargin": _text(sums.margin + sums.order_margin),
         "positionInitialMargin": _text(sums.margin),
         "openOrderInitialMargin": _text(sums.order_margin),
-        "crossWalletBalance": _text(balance),
-        "crossUnPnl": _text(sums.profit),
-        "availableBalance": _text(available),
-        "maxWithdrawAmount": _text(min(available, max(balance, ZERO))),
+        "crossWalletBalance": _text(account.cross_wallet(asset)),
+        "crossUnPnl": _text(sums.cross_profit),
+        "availableBalance": _text(_available(account, asset, sums)),
+        "maxWithdrawAmount": _text(_withdrawable(account, asset, sums)),
         "marginAvailable": True,
         "updateTime": _time(account, asset),
     }
@@ -107,8 +111,12 @@ def _sums(account: Account, market: Market, at: datetime) -> dict[str, _Sums]:
     return sums
 
 
-def _available(balance: Decimal, sums: _Sums) -> Decimal:
-    return max(balance + sums.profit - sums.margin - sums.order_margin, ZERO)
+def _available(account: Account, asset: str, sums: _Sums) -> Decimal:
+    return max(account.cross_wallet(asset) + sums.cross_profit - sums.cross_margin - sums.order_margin, ZERO)
+
+
+def _withdrawable(account: Account, asset: str, sums: _Sums) -> Decimal:
+    return min(_available(account, asset, sums), max(account.cross_wallet(asset), ZERO))
 
 
 def _text(amount: Decimal) -> str:

@@ -20,6 +20,7 @@ from recorder.simulator.knobs import (
     Maimed,
     Silence,
     Swapped,
+    Webpage,
 )
 from recorder.simulator.traffic import Received, Traffic
 from recorder.simulator.wsapi import Reply
@@ -64,7 +65,7 @@ class Delivery:
                 await self._serve(connection, reply.received, reply.answer)
             case Swapped(crossed_ids=crossed_ids):
                 await self._swap(connection, reply, crossed_ids=crossed_ids)
-            case None | Error() | Ban() | Altered():
+            case None | Error() | Ban() | Altered() | Webpage():
                 await self._serve(connection, reply.received, reply.answer)
 
     async def _swap(self, connection: ServerConnection, later: Reply, *, crossed_ids: bool) -> None:

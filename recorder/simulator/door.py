@@ -8,7 +8,8 @@ from websockets.http11 import Request, Response
 
 from recorder.simulator.clock import Clock
 from recorder.simulator.errors import ApiError
-from recorder.simulator.knobs import Closed, Knobs, Slammed
+from recorder.simulator.knobs import Closed, HandshakeFault, Knobs, Slammed
+from recorder.simulator.stream.address import parse_address
 from recorder.simulator.traffic import Handshake, Traffic
 from recorder.simulator.weight import HANDSHAKE_WEIGHT, WeightMeter
 
@@ -16,7 +17,7 @@ WS_API_PATH = "/ws-fapi/v1"
 
 
 class Door:
-    """Decides on handshakes, which cost weight too."""
+    """Decides on handshakes. Those of the WebSocket API cost weight too; streams know no weight, and no ban."""
 
     def __init__(self, *, clock: Clock, meter: WeightMeter, knobs: Knobs, traffic: Traffic) -> None:
         self._clock = clock
@@ -27,9 +28,13 @@ class Door:
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Return how to refuse the handshake; ``None`` lets it in."""
-        refused = self._meter.refusal(self._clock.now()) is not None
-        response = self._decide(connection, request)
-        self._traffic.handshakes.append(
+        on_stream = parse_address(request.path) is not None
+        refused = not on_stream and self._meter.refusal(self._clock.now()) is not None
+        if on_stream:
+            response = self._obey(connection, self._knobs.for_handshake("stream"))
+        else:
+            response = self._decide(connection, request)
+        (self._traffic.streams if on_stream else self._traffic.handshakes).append(
             Handshake(
                 received_at=self._clock.true_time(),
                 status=101 if response is None else response.status_code,
@@ -54,7 +59,10 @@ class Door:
             refusal = self._meter.refusal(now)
             seconds = ceil((refusal.until - now).total_seconds()) if refusal else None
             return _refused(connection, exc.status, seconds)
-        match self._knobs.for_handshake():
+        return self._obey(connection, self._knobs.for_handshake("ws-api"))
+
+    def _obey(self, connection: ServerConnection, fault: HandshakeFault | None) -> Response | None:
+        match fault:
             case Closed(status=status, retry_after=seconds):
                 return _refused(connection, status, seconds)
             case Slammed():

@@ -75,6 +75,26 @@ def no_listen_key() -> ApiError:
     return ApiError(400, -1125, "This listenKey does not exist.")
 
 
+def unknown_path(method: str) -> ApiError:
+    return ApiError(404, -5000, f"Path and method {method} are invalid.")
+
+
+def start_after_end() -> ApiError:
+    return ApiError(400, -1023, "Start time is greater than end time.")
+
+
+def interval_too_long(days: int) -> ApiError:
+    return ApiError(400, -1127, f"More than {days} days between startTime and endTime.")
+
+
+def bad_combination(parameters: str) -> ApiError:
+    return ApiError(400, -1128, f"Combination of optional parameters invalid: {parameters}.")
+
+
+def bad_parameter(parameter: str) -> ApiError:
+    return ApiError(400, -1130, f"Data sent for parameter '{parameter}' is not valid.")
+
+
 def slow_down(limit: int, *, until: datetime, now: datetime) -> ApiError:
     """The limit of the minute is used up; the next minute is another try."""
     msg = (

@@ -1,8 +1,8 @@
 """The simulated exchange: real sockets in front of a world, with knobs to misbehave."""
 
-from asyncio import TaskGroup
+from asyncio import CancelledError, Task, TaskGroup, create_task
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -18,7 +18,12 @@ from recorder.simulator.delivery import Delivery
 from recorder.simulator.door import WS_API_PATH, Door
 from recorder.simulator.frames import json_text
 from recorder.simulator.knobs import Knobs
+from recorder.simulator.listen_keys import ListenKeys
+from recorder.simulator.rest.api import RestApi
+from recorder.simulator.rest.server import RestServer
 from recorder.simulator.session import Session
+from recorder.simulator.stream.address import parse_address
+from recorder.simulator.stream.streams import Streams
 from recorder.simulator.traffic import Traffic
 from recorder.simulator.weight import WeightMeter
 from recorder.simulator.world import WEIGHT_LIMIT, World
@@ -31,12 +36,16 @@ _CLOSE_WITHIN = 1  # seconds; a client that is stopped must not hold the exchang
 class Simulator:
     """The exchange, listening while the context is open.
 
+    REST has a port of its own: the next one, or a free one like the other.
+
     Attributes:
-        world: Brought to the present by every request; its time is that of ``clock``.
+        world: Brought to the present by every request, and all the time while somebody listens to a stream; its time
+            is that of ``clock``.
         clock: Its ``off`` may be changed at any time.
         meter: The weight used by everybody; its ``limit`` may be changed.
         knobs: What to do wrong.
         traffic: What arrived and what was answered.
+        listen_keys: Their ``life`` may be changed.
     """
 
     def __init__(
@@ -53,22 +62,61 @@ class Simulator:
         self.meter = WeightMeter(WEIGHT_LIMIT)
         self.knobs = Knobs()
         self.traffic = Traffic(kept)
+        self.listen_keys = ListenKeys()
         self._host = host
         self._port = port
         self._door = Door(clock=self.clock, meter=self.meter, knobs=self.knobs, traffic=self.traffic)
-        self._ws_api = WsApi(world, clock=self.clock, meter=self.meter, knobs=self.knobs, traffic=self.traffic)
+        self._ws_api = WsApi(
+            world,
+            clock=self.clock,
+            meter=self.meter,
+            knobs=self.knobs,
+            traffic=self.traffic,
+            listen_keys=self.listen_keys,
+        )
+        rest_api = RestApi(
+            world,
+            clock=self.clock,
+            meter=self.meter,
+            knobs=self.knobs,
+            traffic=self.traffic,
+            listen_keys=self.listen_keys,
+        )
+        self._rest = RestServer(rest_api, host, port + 1 if port else 0)
+        self._streams = Streams(
+            world, clock=self.clock, listen_keys=self.listen_keys, knobs=self.knobs, traffic=self.traffic
+        )
         self._delivery = Delivery(self.clock, self.traffic)
         self._server: Server | None = None
+        self._beating: Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Bring the world to the present and listen.
 
         Raises:
-            ConfigurationError: The port is taken.
+            ConfigurationError: A port is taken.
         """
         self.world.advance(self.clock.now())
+        async with AsyncExitStack() as opened:
+            await opened.enter_async_context(self._rest)
+            self._server = await self._listen()
+            opened.pop_all()
+        self._beating = create_task(self._streams.run(), name="user data streams")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listening.close()
+        await self._listening.wait_closed()
+        await self._rest.__aexit__()
+        if self._beating is not None:
+            self._beating.cancel()
+            with suppress(CancelledError):
+                await self._beating
+            self._beating = None
+
+    async def _listen(self) -> Server:
         try:
-            self._server = await serve(
+            return await serve(
                 self._converse,
                 self._host,
                 self._port,
@@ -84,15 +132,10 @@ class Simulator:
                 why=exc.strerror or str(exc),
                 fix="choose another port, or 0 for a free one",
             ) from exc
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._listening.close()
-        await self._listening.wait_closed()
 
     @property
     def address(self) -> str:
-        """Host and port."""
+        """Host and port of the WebSocket API and the streams."""
         socket = next(iter(self._listening.sockets))
         return f"{self._host}:{socket.getsockname()[1]}"
 
@@ -106,7 +149,7 @@ class Simulator:
 
     @property
     def rest_url(self) -> str:
-        return f"http://{self.address}"
+        return f"http://{self._rest.address}"
 
     def serve_rows(self, file: Path, *, account: str | None = None) -> None:
         """Answer *account*, or everybody, with the rows in *file* instead of the world's, exactly as written there.
@@ -117,8 +160,8 @@ class Simulator:
         self._ws_api.methods.captured[account] = captured_rows(file)
 
     async def broadcast(self, text: str) -> None:
-        """Send *text* to everybody, as the exchange does with events."""
-        for connection in self._listening.connections:
+        """Send *text* to everybody on the WebSocket API."""
+        for connection in self._talking():
             with suppress(ConnectionClosed):
                 await connection.send(text)
 
@@ -127,12 +170,25 @@ class Simulator:
         event = {"e": "serverShutdown", "E": epoch_ms(self.clock.now())}
         await self.broadcast(json_text({"event": event}))
 
+    def push(self, account: str, event: str) -> None:
+        """Send an event of the caller's own making, as JSON text, on the streams of an account."""
+        self._streams.push(account, event)
+
+    def expire_listen_key(self, account: str) -> None:
+        """Let the account's listenKey expire now. Its streams are told so, and stay open and mute."""
+        self.listen_keys.expire(account, self.clock.now())
+
     def drop_connections(self) -> int:
-        """Cut every connection without a closing handshake, and return how many there were."""
-        connections = self._listening.connections
-        for connection in connections:
-            connection.transport.abort()
-        return len(connections)
+        """Cut every connection to the WebSocket API without a closing handshake, and return how many there were."""
+        return _cut(self._talking())
+
+    def drop_streams(self) -> int:
+        """Cut every user data stream without a closing handshake, and return how many there were."""
+        return _cut(self._streams.connections)
+
+    def _talking(self) -> list[ServerConnection]:
+        streams = set(self._streams.connections)
+        return [connection for connection in self._listening.connections if connection not in streams]
 
     @property
     def _listening(self) -> Server:
@@ -142,6 +198,10 @@ class Simulator:
 
     async def _converse(self, connection: ServerConnection) -> None:
         if self._door.slams(connection):
+            return
+        address = parse_address(connection.request.path) if connection.request else None
+        if address is not None:
+            await self._streams.serve(connection, address)
             return
         session = Session(connected_at=self.clock.now(), return_rate_limits=_wants_rate_limits(connection))
         async with TaskGroup() as sending:
@@ -157,3 +217,9 @@ class Simulator:
 def _wants_rate_limits(connection: ServerConnection) -> bool:
     query = urlsplit(connection.request.path).query if connection.request else ""
     return parse_qs(query).get("returnRateLimits") != ["false"]
+
+
+def _cut(connections: list[ServerConnection]) -> int:
+    for connection in connections:
+        connection.transport.abort()
+    return len(connections)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from math import exp
 from random import Random
+from zlib import crc32
 
 from recorder.simulator.instruments import INSTRUMENTS, Instrument
 
@@ -51,6 +52,16 @@ class Market:
             mark = Decimal(price).quantize(_MARK_DIGITS, ROUND_HALF_EVEN)
             self._marks[symbol] = mark
         return mark
+
+    def funding_rate(self, symbol: str, at: datetime) -> Decimal:
+        """Return what a long pays for eight hours, as a share of its value; negative when the short pays.
+
+        It is between -0.0001 and 0.0003, and 0 for a contract with a delivery date.
+        """
+        if "_" in symbol:
+            return Decimal(0)
+        seed = (at - _EPOCH) // timedelta(hours=1) ^ crc32(symbol.encode())
+        return Decimal(_scatter(seed) * 40_000 // (1 << _TABLE_BITS) - 10_000).scaleb(-8)
 
     def trade_price(self, symbol: str, at: datetime, *, buy: bool) -> Decimal:
         """Return what a market order pays or gets: the next multiple of the tick size on the far side of the mark."""

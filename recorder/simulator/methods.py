@@ -26,10 +26,10 @@ class Methods:
         captured: Rows to answer with instead of the world's, by account name; ``None`` stands for every other account.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, listen_keys: ListenKeys) -> None:
         self.captured: dict[str | None, tuple[str, ...]] = {}
         self._world = world
-        self._listen_keys = ListenKeys()
+        self._listen_keys = listen_keys
         self._table: dict[str, tuple[int, Callable[[Request, Session, datetime], Result]]] = {
             "v2/account.position": (5, self._positions),
             "v2/account.balance": (5, self._balance),

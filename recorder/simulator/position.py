@@ -10,6 +10,8 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Literal
 
 PositionSide = Literal["BOTH", "LONG", "SHORT"]
+PositionKey = tuple[str, PositionSide]
+"""Symbol and side."""
 ZERO = Decimal(0)
 _MONEY = Decimal("0.00000001")
 
@@ -20,53 +22,16 @@ def money(amount: Decimal) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """An open limit order.
-
-    Attributes:
-        quantity: Signed: positive buys, negative sells.
-    """
-
-    order_id: int
-    symbol: str
-    position_side: PositionSide
-    quantity: Decimal
-    price: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
-    """One trade of an account.
-
-    Attributes:
-        quantity: Signed: positive bought, negative sold.
-        realized_profit: Before the commission; of the part that closed something.
-        commission: Positive when paid, in the margin asset.
-    """
-
-    account: str
-    symbol: str
-    position_side: PositionSide
-    trade_id: int
-    order_id: int
-    time: datetime
-    quantity: Decimal
-    price: Decimal
-    realized_profit: Decimal
-    commission: Decimal
-    margin_asset: str
-    maker: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """One symbol and side of one account, from one fill to the next.
 
     Attributes:
         amount: Signed; negative is short, on every side.
-        update_time: Of the last fill; ``None`` before the first.
+        update_time: Of the last fill, or move of an isolated wallet; ``None`` before the first.
         accumulated_realized: Realised profit before fees since the account began; being flat does not reset it.
         episode_result: Realised profit less commission since the position was last flat or flipped.
+        isolated: Whether it has margin of its own instead of the account's.
+        isolated_wallet: That margin, without unrealised profit; 0 for a cross position.
     """
 
     symbol: str
@@ -76,6 +41,8 @@ class Position:
     update_time: datetime | None = None
     accumulated_realized: Decimal = ZERO
     episode_result: Decimal = ZERO
+    isolated: bool = False
+    isolated_wallet: Decimal = ZERO
 
     @property
     def break_even_price(self) -> Decimal:
@@ -88,11 +55,19 @@ class Position:
         return self.entry_price - self.episode_result / self.amount
 
     def filled(
-        self, *, quantity: Decimal, price: Decimal, fee_rate: Decimal, time: datetime, entry_digits: int = 8
+        self,
+        *,
+        quantity: Decimal,
+        price: Decimal,
+        fee_rate: Decimal,
+        time: datetime,
+        entry_digits: int = 8,
+        leverage: int = 1,
     ) -> tuple["Position", Decimal, Decimal]:
-        """Return the position after a fill, the realised profit and the commission.
+        """Return the position after a fill, the realised profit and the commission, both in the margin asset.
 
-        *quantity* is signed. In one-way mode it may go through zero; what is left over opens the other way.
+        *quantity* is signed. In one-way mode it may go through zero; what is left over opens the other way. An isolated
+        position puts aside value / *leverage* of what is opened and gives back the same share as is closed.
 
         Raises:
             ValueError: The quantity is 0, or ``LONG`` would become negative or ``SHORT`` positive.
@@ -125,5 +100,18 @@ class Position:
             update_time=time,
             accumulated_realized=self.accumulated_realized + realized,
             episode_result=episode_result,
+            isolated_wallet=self._margin_after(quantity, price, leverage) if self.isolated else ZERO,
         )
         return after, realized, commission
+
+    def with_margin(self, change: Decimal, time: datetime) -> "Position":
+        """Return the position with more, or less, in its isolated wallet."""
+        return replace(self, isolated_wallet=self.isolated_wallet + change, update_time=time)
+
+    def _margin_after(self, quantity: Decimal, price: Decimal, leverage: int) -> Decimal:
+        amount = self.amount + quantity
+        if self.amount * quantity >= 0:
+            return self.isolated_wallet + money(abs(quantity) * price / leverage)
+        if amount * self.amount < 0:
+            return money(abs(amount) * price / leverage)
+        return money(self.isolated_wallet * amount / self.amount)

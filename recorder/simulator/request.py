@@ -67,7 +67,15 @@ def account_by_key(request: Request, session: Session, world: World) -> Account:
     """
     if "apiKey" not in request.params and session.account is not None:
         return session.account
-    api_key = _text(request, "apiKey")
+    return known_account(_text(request, "apiKey"), world)
+
+
+def known_account(api_key: str, world: World) -> Account:
+    """Return the account that has the key.
+
+    Raises:
+        ApiError: -2014, -2015.
+    """
     if not well_formed(api_key):
         raise errors.bad_key_format()
     account = world.account(api_key)
@@ -86,14 +94,21 @@ def account_by_signature(request: Request, session: Session, world: World, now: 
     logged_on = "apiKey" not in request.params and session.account is not None
     signature = "" if logged_on else _text(request, "signature")
     account = account_by_key(request, session, world)
-    _check_time(request, timestamp, now)
+    window = _milliseconds(request, "recvWindow") if "recvWindow" in request.params else None
+    check_time(timestamp, window, now)
     if not logged_on and not account.key.verifies(signed_payload(request.params), signature):
         raise errors.invalid_signature()
     return account
 
 
-def _check_time(request: Request, timestamp: int, now: datetime) -> None:
-    window = _milliseconds(request, "recvWindow") if "recvWindow" in request.params else _DEFAULT_WINDOW_MS
+def check_time(timestamp: int, window: int | None, now: datetime) -> None:
+    """Accept a request that is neither from the future nor older than its *window*, all in milliseconds.
+
+    Raises:
+        ApiError: -1131, -1021.
+    """
+    if window is None:
+        window = _DEFAULT_WINDOW_MS
     if window > _LARGEST_WINDOW_MS:
         raise errors.receive_window_too_large()
     server_time = epoch_ms(now)

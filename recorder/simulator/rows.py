@@ -7,15 +7,16 @@ exponent when they are small, as the exchange writes them.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from recorder.simulator.account import Account
+from recorder.simulator.books.order import Order
 from recorder.simulator.clock import epoch_ms
 from recorder.simulator.frames import Row
 from recorder.simulator.instruments import Instrument
 from recorder.simulator.market import Market
-from recorder.simulator.position import ZERO, Order, Position, money
+from recorder.simulator.position import ZERO, Position, money
 
 _SMALL = Decimal("0.001")
 
@@ -42,6 +43,11 @@ class Valued:
     ask_notional: Decimal
     order_margin: Decimal
 
+    @property
+    def isolated_margin(self) -> Decimal:
+        """The isolated wallet and the unrealised profit; 0 for a cross position."""
+        return self.position.isolated_wallet + self.unrealized_profit if self.position.isolated else ZERO
+
 
 def value(
     position: Position,
@@ -55,9 +61,9 @@ def value(
     bids, asks = ZERO, ZERO
     for order in orders:
         if order.quantity > 0:
-            bids += order.quantity * order.price
+            bids += order.left * order.price
         else:
-            asks -= order.quantity * order.price
+            asks -= order.left * order.price
     return Valued(
         position=position,
         instrument=instrument,
@@ -91,43 +97,52 @@ def position_rows(account: Account, market: Market, at: datetime, symbol: str | 
     everything = valued_positions(account, market, at)
     cover: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for valued in everything:
-        cover[valued.instrument.margin_asset] += valued.unrealized_profit - valued.maint_margin
-    for asset, balance in account.wallets.items():
-        cover[asset] += balance
+        if not valued.position.isolated:
+            cover[valued.instrument.margin_asset] += valued.unrealized_profit - valued.maint_margin
+    for asset in account.wallets:
+        cover[asset] += account.cross_wallet(asset)
     return [
-        position_row(valued, cover=cover[valued.instrument.margin_asset])
+        position_row(valued, cover=cover[valued.instrument.margin_asset], update_time_lag=account.update_time_lag)
         for valued in everything
         if symbol in {None, valued.position.symbol}
     ]
 
 
-def position_row(valued: Valued, *, cover: Decimal) -> Row:
-    """Return one row. *cover* is how much the account can lose in the margin asset before it is liquidated."""
+def position_row(valued: Valued, *, cover: Decimal, update_time_lag: timedelta = timedelta(0)) -> Row:
+    """Return one row.
+
+    *cover* is how much the account can lose in the margin asset before it is liquidated; an isolated position has its
+    own instead.
+    """
     position = valued.position
+    if position.isolated:
+        cover = position.isolated_wallet + valued.unrealized_profit - valued.maint_margin
     return {
         "symbol": position.symbol,
         "positionSide": position.position_side,
-        "positionAmt": _quantity(position.amount, valued.instrument.step_size),
+        "positionAmt": quantity_text(position.amount, valued.instrument.step_size),
         "entryPrice": shortest(position.entry_price),
-        "breakEvenPrice": shortest(
-            position.break_even_price.quantize(Decimal((0, (1,), -valued.instrument.entry_digits)))
-        ),
+        "breakEvenPrice": shortest(break_even(position, valued.instrument)),
         "markPrice": _fixed(valued.mark_price),
         "unRealizedProfit": _fixed(valued.unrealized_profit),
-        "liquidationPrice": _money(_liquidation_price(valued, cover)),
-        "isolatedMargin": "0",
-        "notional": _money(valued.notional),
+        "liquidationPrice": money_text(_liquidation_price(valued, cover)),
+        "isolatedMargin": money_text(valued.isolated_margin),
+        "notional": money_text(valued.notional),
         "marginAsset": valued.instrument.margin_asset,
-        "isolatedWallet": "0",
-        "initialMargin": _money(valued.margin + valued.order_margin),
-        "maintMargin": _money(valued.maint_margin),
-        "positionInitialMargin": _money(valued.margin),
-        "openOrderInitialMargin": _money(valued.order_margin),
+        "isolatedWallet": money_text(position.isolated_wallet),
+        "initialMargin": money_text(valued.margin + valued.order_margin),
+        "maintMargin": money_text(valued.maint_margin),
+        "positionInitialMargin": money_text(valued.margin),
+        "openOrderInitialMargin": money_text(valued.order_margin),
         "adl": _adl(valued),
-        "bidNotional": _money(valued.bid_notional),
-        "askNotional": _money(valued.ask_notional),
-        "updateTime": epoch_ms(position.update_time) if position.update_time else 0,
+        "bidNotional": money_text(valued.bid_notional),
+        "askNotional": money_text(valued.ask_notional),
+        "updateTime": epoch_ms(position.update_time + update_time_lag) if position.update_time else 0,
     }
+
+
+def break_even(position: Position, instrument: Instrument) -> Decimal:
+    return position.break_even_price.quantize(Decimal((0, (1,), -instrument.entry_digits)))
 
 
 def shortest(price: Decimal) -> str:
@@ -159,7 +174,7 @@ def _adl(valued: Valued) -> int:
     return min(1 + int(valued.unrealized_profit / valued.margin * 2), 4)
 
 
-def _quantity(amount: Decimal, step: Decimal) -> str:
+def quantity_text(amount: Decimal, step: Decimal) -> str:
     return format(amount.quantize(step), "f")
 
 
@@ -168,5 +183,6 @@ def _fixed(amount: Decimal) -> str:
     return format(amount or abs(amount), "f")
 
 
-def _money(amount: Decimal) -> str:
-    return _fixed(amount) if amount else "0"
+def money_text(amount: Decimal) -> str:
+    """Write with 8 decimals, but nothing as ``0``."""
+    return _fixed(money(amount)) if amount else "0"

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from random import Random
 
-from recorder.simulator.account import Account, PositionKey
+from recorder.simulator.account import Account
+from recorder.simulator.books.order import Order
 from recorder.simulator.market import Market
-from recorder.simulator.position import Position, PositionSide
+from recorder.simulator.position import Position, PositionKey, PositionSide
 
 _MILLISECOND = timedelta(milliseconds=1)
 _SMALL, _LARGE = 150.0, 2500.0  # value of one trade in the margin asset
@@ -26,11 +27,13 @@ class Habits:
         pause: Mean time between two actions, which are at random moments.
         rest: A position is held at least this long before it is closed, and its symbol and side are left alone this
             long afterwards: a recorder that looks more often than this sees every close.
+        splits: The chance that an order is filled in several trades.
     """
 
     positions: int = 6
     pause: timedelta = timedelta(seconds=45)
     rest: timedelta = timedelta(minutes=2)
+    splits: float = 0.0
 
 
 class Trader:
@@ -63,6 +66,9 @@ class Trader:
         """Return how long to wait before the next action."""
         seconds = self._random.expovariate(1 / self._habits.pause.total_seconds())
         return max(_whole_milliseconds(timedelta(seconds=seconds)), _MILLISECOND)
+
+    def next(self, after: datetime) -> datetime:
+        return after + self.pause()
 
     def act(self, now: datetime) -> None:
         """Do one thing, after the orders that the market has reached are filled."""
@@ -135,14 +141,14 @@ class Trader:
         tick = self.account.instrument(symbol).tick_size
         distance = Decimal(self._random.randint(10, 200)).copy_sign(-direction) / 10_000
         price = _in_steps(self._market.mark_price(symbol, now) * (1 + distance), tick)
-        self.account.place(symbol, side, self._quantity(symbol, direction, now), max(price, tick))
+        self.account.place(symbol, side, self._quantity(symbol, direction, now), max(price, tick), time=now)
         return True
 
-    def _cancel(self, _now: datetime) -> bool:
+    def _cancel(self, now: datetime) -> bool:
         orders = tuple(self.account.orders())
         if not orders:
             return False
-        self.account.cancel(self._random.choice(orders).order_id)
+        self.account.cancel(self._random.choice(orders).order_id, time=now)
         return True
 
     def _fill_reached_orders(self, now: datetime) -> None:
@@ -153,26 +159,35 @@ class Trader:
             key = (order.symbol, order.position_side)
             held = self.account.position(*key).amount
             if held * order.quantity < 0 or not (held or self._rested(key, now)):
-                self.account.cancel(order.order_id)  # it would close, or open again, before the time
+                self.account.cancel(order.order_id, time=now)  # it would close, or open again, before the time
             else:
-                self._trade(*key, order.quantity, now, price=order.price, order_id=order.order_id)
+                for quantity in self._parts(order.symbol, order.left):
+                    self._fill_order(order, quantity, now)
 
-    def _trade(
-        self,
-        symbol: str,
-        side: PositionSide,
-        quantity: Decimal,
-        now: datetime,
-        *,
-        price: Decimal | None = None,
-        order_id: int | None = None,
-    ) -> None:
+    def _trade(self, symbol: str, side: PositionSide, quantity: Decimal, now: datetime) -> None:
         before = self.account.position(symbol, side).amount
-        if price is None:
-            price = self._market.trade_price(symbol, now, buy=quantity > 0)
-        self.account.fill(symbol, side, quantity, price, time=now, order_id=order_id)
+        price = self._market.trade_price(symbol, now, buy=quantity > 0)
+        worse = self.account.instrument(symbol).tick_size.copy_sign(quantity)
+        parts = self._parts(symbol, quantity)
+        prices = [max(price + number * worse, abs(worse)) for number in range(len(parts))]
+        self.account.trade(symbol, side, list(zip(parts, prices, strict=True)), time=now)
         if before * (before + quantity) <= 0:
             self._moved[symbol, side] = now
+
+    def _fill_order(self, order: Order, quantity: Decimal, now: datetime) -> None:
+        key = (order.symbol, order.position_side)
+        if not self.account.position(*key).amount:
+            self._moved[key] = now
+        self.account.fill(*key, quantity, order.price, time=now, order_id=order.order_id)
+
+    def _parts(self, symbol: str, quantity: Decimal) -> list[Decimal]:
+        """Return *quantity* in one part or, as the habits are, in several."""
+        step = self.account.instrument(symbol).step_size.copy_sign(quantity)
+        if not self._habits.splits or abs(quantity) < 3 * abs(step) or self._random.random() >= self._habits.splits:
+            return [quantity]
+        first = max(_in_steps(quantity * self._random.randint(20, 60) / 100, abs(step)), step, key=abs)
+        second = max(_in_steps((quantity - first) / 2, abs(step)), step, key=abs)
+        return [first, second, quantity - first - second]
 
     def _ripe(self, now: datetime) -> list[Position]:
         return [

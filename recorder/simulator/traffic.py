@@ -52,23 +52,65 @@ class Handshake:
     refused: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentEvent:
+    """An event that was sent on one stream.
+
+    Attributes:
+        sent_at: In true time.
+        text: As sent, with the wrapping of combined streams.
+    """
+
+    sent_at: datetime
+    account: str
+    type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestCall:
+    """A request over HTTP that arrived, and the status it got; ``None`` if it got no answer.
+
+    Attributes:
+        method: For instance ``GET /fapi/v1/income``.
+        query: With the body of a request that has one.
+    """
+
+    received_at: datetime
+    account: str | None
+    method: str
+    query: str
+    refused: bool
+    status: int | None
+
+
 class Traffic:
-    """A log of the newest requests, answers and handshakes."""
+    """A log of the newest requests, answers, handshakes and events.
+
+    Attributes:
+        requests, answers, handshakes: Of the WebSocket API.
+        streams: Handshakes of user data streams.
+        events: What was sent on them.
+        rest: What came over HTTP.
+    """
 
     def __init__(self, kept: int = 10_000) -> None:
         self.requests: deque[Received] = deque(maxlen=kept)
         self.answers: deque[Served] = deque(maxlen=kept)
         self.handshakes: deque[Handshake] = deque(maxlen=kept)
+        self.streams: deque[Handshake] = deque(maxlen=kept)
+        self.events: deque[SentEvent] = deque(maxlen=kept)
+        self.rest: deque[RestCall] = deque(maxlen=kept)
 
     @property
     def connections(self) -> int:
-        """How many connections were let in."""
+        """How many connections to the WebSocket API were let in."""
         return sum(handshake.status == HTTPStatus.SWITCHING_PROTOCOLS for handshake in self.handshakes)
 
     @property
     def during_refusal(self) -> int:
         """How many requests and handshakes arrived although everybody had been told to wait."""
-        requests = sum(request.refused for request in self.requests)
+        requests = sum(request.refused for request in self.requests) + sum(call.refused for call in self.rest)
         return requests + sum(handshake.refused for handshake in self.handshakes)
 
     def requests_of(self, account: str) -> list[Received]:

@@ -8,6 +8,7 @@ from recorder.simulator.clock import Clock
 from recorder.simulator.errors import ApiError
 from recorder.simulator.frames import Answer, array_text, json_text, rate_limits_text
 from recorder.simulator.knobs import Altered, Ban, Error, Knobs, Late, RequestFault
+from recorder.simulator.listen_keys import ListenKeys
 from recorder.simulator.methods import Methods, Result
 from recorder.simulator.request import Request, account_of, parse_request
 from recorder.simulator.session import Session
@@ -33,8 +34,17 @@ class Reply:
 class WsApi:
     """Answers requests. The world is brought to the present with each."""
 
-    def __init__(self, world: World, *, clock: Clock, meter: WeightMeter, knobs: Knobs, traffic: Traffic) -> None:
-        self.methods = Methods(world)
+    def __init__(
+        self,
+        world: World,
+        *,
+        clock: Clock,
+        meter: WeightMeter,
+        knobs: Knobs,
+        traffic: Traffic,
+        listen_keys: ListenKeys,
+    ) -> None:
+        self.methods = Methods(world, listen_keys)
         self._world = world
         self._clock = clock
         self._meter = meter

@@ -22,8 +22,8 @@ def test_what_is_over_the_budget_waits_for_the_next_minute() -> None:
     assert weight.reserve(5, at) == NOTHING
     assert weight.reserve(5, at) == NOTHING
     assert weight.reserve(5, at) == timedelta(seconds=40)
-    weight.settle(5)
-    weight.settle(5)
+    weight.settle(5, at)
+    weight.settle(5, at)
     assert weight.used(at) == 10
     assert weight.reserve(5, NOON + timedelta(minutes=1)) == NOTHING
 
@@ -62,7 +62,7 @@ def test_a_pause_stops_everything_and_is_never_shortened() -> None:
 def test_a_clock_that_was_hours_ahead_does_not_freeze_the_budget() -> None:
     weight = WeightBudget(10)
     weight.reserve(10, NOON + timedelta(hours=5))
-    weight.settle(10)
+    weight.settle(10, NOON)
     assert weight.reserve(10, NOON) > NOTHING
     assert weight.reserve(10, NOON + timedelta(minutes=1)) == NOTHING
 
@@ -70,9 +70,16 @@ def test_a_clock_that_was_hours_ahead_does_not_freeze_the_budget() -> None:
 def test_a_correction_across_a_minute_gives_no_second_budget() -> None:
     weight = WeightBudget(10)
     weight.reserve(10, NOON)
-    weight.settle(10)
+    weight.settle(10, NOON)
     assert weight.reserve(10, NOON - timedelta(milliseconds=50)) > NOTHING
     assert weight.reserve(10, NOON + timedelta(milliseconds=50)) > NOTHING
+
+
+def test_weight_settled_in_the_minute_after_counts_in_that_minute_too() -> None:
+    weight, next_minute = WeightBudget(10), NOON + timedelta(minutes=1)
+    weight.reserve(10, next_minute - timedelta(milliseconds=1))
+    weight.settle(10, next_minute + timedelta(milliseconds=1))
+    assert weight.used(next_minute + timedelta(milliseconds=2)) == 10
 
 
 def test_a_budget_too_small_for_a_request_is_refused() -> None:
@@ -80,7 +87,7 @@ def test_a_budget_too_small_for_a_request_is_refused() -> None:
         WeightBudget(4)
 
 
-@settings(max_examples=200)
+@settings(max_examples=500)
 @given(
     st.integers(5, 60),
     st.lists(st.tuples(st.sampled_from([2, 5]), st.integers(0, 20_000), st.integers(0, 30_000)), max_size=80),
@@ -92,9 +99,9 @@ def test_no_minute_of_the_exchange_sees_more_than_the_budget(budget: int, reques
     seen: Counter[datetime] = Counter()
     for cost, pause, latency in requests:
         now += timedelta(milliseconds=pause)
-        for answered, settled in [sent for sent in under_way if sent[0] <= now]:
+        for answered, settled in sorted(sent for sent in under_way if sent[0] <= now):
             under_way.remove((answered, settled))
-            weight.settle(settled)
+            weight.settle(settled, answered)
         if weight.reserve(cost, now) == NOTHING:
             counted = now + timedelta(milliseconds=latency)
             under_way.append((counted, cost))
@@ -113,7 +120,7 @@ def test_the_limit_of_the_address_is_never_passed(others: int, costs: list[int],
             assert counted <= 2400
         if len(under_way) > unanswered:
             weight.observe(minute_counter(counted - sum(under_way[1:])), NOON)
-            weight.settle(under_way.pop(0))
+            weight.settle(under_way.pop(0), NOON)
 
 
 def test_the_background_leaves_the_others_their_part() -> None:
@@ -124,8 +131,8 @@ def test_the_background_leaves_the_others_their_part() -> None:
     assert weight.reserve(20, NOON, background=True) == NOTHING
     assert weight.reserve(1, NOON) > NOTHING
     for settled in (30, 20):
-        weight.settle(settled, background=True)
-    weight.settle(50)
+        weight.settle(settled, NOON, background=True)
+    weight.settle(50, NOON)
     assert weight.reserve(50, NOON + timedelta(minutes=1), background=True) == NOTHING
 
 
@@ -164,9 +171,9 @@ def test_the_background_takes_its_share_at_most_and_never_that_of_the_others(
     window, others = NOON, 0
     for cost, background, pause, latency in requests:
         now += timedelta(milliseconds=pause)
-        for request in [sent for sent in under_way if sent[0] <= now]:
+        for request in sorted(sent for sent in under_way if sent[0] <= now):
             under_way.remove(request)
-            weight.settle(request[1], background=request[2])
+            weight.settle(request[1], request[0], background=request[2])
         if now.replace(second=0, microsecond=0) != window:
             window = now.replace(second=0, microsecond=0)
             others = sum(sent[1] for sent in under_way if not sent[2])

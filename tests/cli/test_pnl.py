@@ -7,7 +7,7 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from typer.testing import CliRunner
 
 from recorder.cli.chart import draw
 from recorder.cli.curve import Curve, Step, bucket_for
-from recorder.cli.earnings import Span, span
 from recorder.cli.main import app
-from recorder.cli.pnl import Unit
+from recorder.cli.picture import save_curves
+from recorder.cli.span import Span, Unit, beginning, span_of
+from recorder.exceptions import RecorderError
 from recorder.postgres.earnings import PARTS, earned
 from recorder.postgres.roles import create_roles
 
@@ -222,6 +223,15 @@ async def test_days_agree_with_the_view_of_days(scene: AsyncEngine) -> None:
     assert {key: told[key] for key in viewed} == viewed
 
 
+def test_a_bucket_begins_in_utc_whatever_the_zone_of_the_time() -> None:
+    time = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=1)))
+    assert [beginning(time, unit) for unit in Unit] == [
+        datetime(2026, 2, 28, 23, tzinfo=UTC),
+        datetime(2026, 2, 28, tzinfo=UTC),
+        datetime(2026, 2, 1, tzinfo=UTC),
+    ]
+
+
 @pytest.mark.parametrize(
     ("by", "since"),
     [
@@ -232,7 +242,7 @@ async def test_days_agree_with_the_view_of_days(scene: AsyncEngine) -> None:
 )
 def test_without_since_the_range_is_the_usual_one(by: Unit, since: datetime) -> None:
     with time_machine.travel(NOW, tick=False):
-        assert span(None, by) == Span(since=since, until=NOW)
+        assert span_of(None, by) == Span(since=since, until=NOW)
 
 
 async def test_the_parts_of_the_profit_are_those_of_the_schema(engine: AsyncEngine) -> None:
@@ -240,10 +250,10 @@ async def test_the_parts_of_the_profit_are_those_of_the_schema(engine: AsyncEngi
         definition = str(await connection.scalar(text("SELECT pg_get_functiondef('recorder.income_part'::regproc)")))
         named = set(re.findall(r"'([A-Z_]+)'", definition))
         rows = await connection.execute(
-            text("SELECT name, recorder.income_part(name) FROM unnest(CAST(:names AS text[])) AS name"),
+            text("SELECT name, recorder.income_part(name) AS part FROM unnest(CAST(:names AS text[])) AS name"),
             {"names": sorted(named)},
         )
-        parts = dict(rows.tuples().all())
+        parts = {row.name: row.part for row in rows}
     assert {name: part for part, names in PARTS.items() for name in names} == parts
 
 
@@ -299,11 +309,9 @@ async def test_the_table_shows_what_is_not_known_as_a_dash_and_ends_with_totals(
 
 @pytest.mark.usefixtures("scene")
 async def test_what_was_never_recorded_is_said_in_a_sentence(pnl: Pnl) -> None:
-    table, plot, picture = await asyncio.gather(
-        pnl("--account", "new"), pnl("--account", "nobody", "--plot"), pnl("--account", "new", "--png", "new.png")
+    plot, picture = await asyncio.gather(
+        pnl("--account", "new", "--plot"), pnl("--account", "nobody", "--png", "new.png")
     )
-    assert (table.code, table.stdout) == (0, "")
-    assert "Nothing is recorded for that" in table.stderr
     assert (plot.code, plot.stdout) == (0, "")
     assert "Nothing is recorded for that" in plot.stderr
     assert picture.code == 1
@@ -440,11 +448,10 @@ async def test_without_matplotlib_the_error_names_what_to_install(pnl: Pnl, tmp_
     assert not (tmp_path / "curve.png").exists()
 
 
-@pytest.mark.usefixtures("scene")
-async def test_a_picture_that_cannot_be_written_is_an_error_of_the_work(pnl: Pnl) -> None:
-    drawn = await pnl("--png", "missing/curve.png")
-    assert drawn.code == 1
-    assert "missing/curve.png cannot be written" in drawn.stderr
+def test_a_picture_that_cannot_be_written_is_an_error_of_the_work(tmp_path: Path) -> None:
+    with pytest.raises(RecorderError, match=r"missing/curve\.svg cannot be written") as caught:
+        save_curves([flat_curve(0)], tmp_path / "missing" / "curve.svg")
+    assert caught.value.why == "No such file or directory"
 
 
 @pytest.mark.parametrize(

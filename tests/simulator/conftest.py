@@ -5,6 +5,7 @@ from asyncio import timeout
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from recorder.simulator.account import Account
 from recorder.simulator.exchange import Simulator
-from recorder.simulator.keys import Ed25519Key, HmacKey, Key
+from recorder.simulator.instruments import INSTRUMENTS
+from recorder.simulator.keys import Ed25519Key, HmacKey, Key, hmac_key
 from recorder.simulator.scenario import Scenario
 from recorder.simulator.world import World
 
@@ -82,3 +84,16 @@ def ask(receive: Callable[[ClientConnection], Awaitable[Any]]) -> Callable[..., 
         return await receive(connection)
 
     return answer
+
+
+@pytest.fixture
+def new_account() -> Callable[..., Account]:
+    """Make an account with 1000 USDT, 1000 USDC and 1 BNB and a leverage of 10, otherwise as the caller wants it."""
+    instruments = {instrument.symbol: instrument for instrument in INSTRUMENTS}
+
+    def made(**given: Any) -> Account:
+        wallets = {"USDT": Decimal(1000), "USDC": Decimal(1000), "BNB": Decimal(1)}
+        usual = {"wallets": wallets, "leverage": dict.fromkeys(instruments, 10)}
+        return Account("main", hmac_key("1"), instruments, **{**usual, **given})
+
+    return made

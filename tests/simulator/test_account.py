@@ -49,16 +49,16 @@ def test_the_truth_has_every_fill_and_state_in_order_and_the_times_of_closes() -
 
 def test_a_row_with_amount_0_appears_with_an_open_order_and_vanishes_with_it() -> None:
     main = account()
-    order = main.place("XRPUSDT", "BOTH", Decimal(5), Decimal(2))
+    order = main.place("XRPUSDT", "BOTH", Decimal(5), Decimal(2), time=NOON)
     ((position, orders),) = main.rows()
     assert (position.amount, position.update_time, orders) == (Decimal(0), None, [order])
-    main.cancel(order.order_id)
+    main.cancel(order.order_id, time=NOON)
     assert list(main.rows()) == []
 
 
 def test_an_order_is_filled_as_the_maker_and_is_gone() -> None:
     main = account()
-    order = main.place("XRPUSDT", "BOTH", Decimal(5), Decimal(2))
+    order = main.place("XRPUSDT", "BOTH", Decimal(5), Decimal(2), time=NOON)
     fill = main.fill("XRPUSDT", "BOTH", Decimal(5), Decimal(2), time=NOON, order_id=order.order_id)
     assert fill.maker
     assert fill.commission == Decimal("0.002")  # 10 x 0.0002
@@ -68,7 +68,7 @@ def test_an_order_is_filled_as_the_maker_and_is_gone() -> None:
 def test_a_closed_position_with_an_open_order_keeps_its_time() -> None:
     main = account()
     main.fill("LTCUSDT", "BOTH", Decimal(1), Decimal(80), time=NOON)
-    main.place("LTCUSDT", "BOTH", Decimal(1), Decimal(70))
+    main.place("LTCUSDT", "BOTH", Decimal(1), Decimal(70), time=NOON)
     main.fill("LTCUSDT", "BOTH", Decimal(-1), Decimal(81), time=NOON + timedelta(hours=1))
     ((position, _),) = main.rows()
     assert (position.amount, position.update_time) == (Decimal(0), NOON + timedelta(hours=1))
@@ -87,4 +87,40 @@ def test_an_account_has_only_the_sides_of_its_mode() -> None:
     with pytest.raises(ValueError, match="one-way mode and has no side LONG"):
         account().fill("LTCUSDT", "LONG", Decimal(1), Decimal(80), time=NOON)
     with pytest.raises(ValueError, match="hedge mode and has no side BOTH"):
-        account(hedge=True).place("LTCUSDT", "BOTH", Decimal(1), Decimal(80))
+        account(hedge=True).place("LTCUSDT", "BOTH", Decimal(1), Decimal(80), time=NOON)
+
+
+def test_an_order_filled_in_part_stays_in_the_book_with_what_is_left() -> None:
+    main = account()
+    order = main.place("XRPUSDT", "BOTH", Decimal(5), Decimal(2), time=NOON)
+    main.fill("XRPUSDT", "BOTH", Decimal(2), Decimal(2), time=NOON, order_id=order.order_id)
+    assert [(open_.order_id, open_.left) for open_ in main.orders()] == [(order.order_id, Decimal(3))]
+
+
+def test_an_order_can_be_filled_in_several_trades_of_one_millisecond() -> None:
+    main = account()
+    parts = [(Decimal(1), Decimal(80)), (Decimal(2), Decimal(81))]
+    one, other = main.trade("LTCUSDT", "BOTH", parts, time=NOON)
+    assert one.order_id == other.order_id
+    assert one.trade_id != other.trade_id
+    assert one.time == other.time == NOON
+    assert [state.amount for state in main.truth.states] == [1, 3]
+
+
+def test_the_cross_wallet_is_the_wallet_without_isolated_margin() -> None:
+    main = account()
+    main.isolated.add("LTCUSDT")
+    main.fill("LTCUSDT", "BOTH", Decimal(1), Decimal(80), time=NOON)
+    assert main.wallets["USDT"] - main.cross_wallet("USDT") == 8
+    assert main.cross_wallet("BNB") == 0
+
+
+def test_deposits_and_withdrawals_are_lines() -> None:
+    main = account()
+    main.transfer("USDT", Decimal(50), time=NOON)
+    main.transfer("USDT", Decimal(-20), time=NOON)
+    assert main.wallets["USDT"] == 1030
+    assert [(line.type, line.amount) for line in main.truth.incomes] == [
+        ("TRANSFER", Decimal(50)),
+        ("TRANSFER", Decimal(-20)),
+    ]

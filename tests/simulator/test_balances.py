@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -24,7 +25,7 @@ def account() -> Account:
         leverage=dict.fromkeys(by_symbol, 10),
     )
     main.fill("LTCUSDT", "BOTH", Decimal(2), Decimal(80), time=NOON)
-    main.place("XRPUSDT", "BOTH", Decimal(-10), Decimal(3))
+    main.place("XRPUSDT", "BOTH", Decimal(-10), Decimal(3), time=NOON)
     return main
 
 
@@ -57,3 +58,21 @@ def test_the_status_adds_up(account: Account) -> None:
     assert [position["symbol"] for position in status["positions"]] == ["LTCUSDT", "XRPUSDT"]
     assert status["positions"][0]["unrealizedProfit"] == usdt["unrealizedProfit"]
     assert "markPrice" not in status["positions"][0]
+
+
+def test_what_isolated_positions_have_is_in_the_balance_and_not_in_the_cross_wallet(
+    new_account: Callable[..., Account],
+) -> None:
+    account = new_account(isolated=["LTCUSDT"])
+    account.fill("LTCUSDT", "BOTH", Decimal(2), Decimal(80), time=NOON)
+    usdt, *_ = balance_rows(account, Market(1), NOON)
+    assert (usdt["balance"], usdt["crossWalletBalance"], usdt["crossUnPnl"]) == (
+        "999.93600000",
+        "983.93600000",
+        "0.00000000",
+    )
+    assert usdt["availableBalance"] == usdt["maxWithdrawAmount"] == "983.93600000"
+    status = account_status(account, Market(1), NOON)
+    mark = Market(1).mark_price("LTCUSDT", NOON)
+    assert Decimal(status["totalMarginBalance"]) == Decimal("999.936") + (mark - 80) * 2
+    assert status["totalCrossWalletBalance"] == "983.93600000"

@@ -22,8 +22,11 @@ OTHER = '{"symbol":"LTCUSDT","positionAmt":"0.000"}'
 
 async def test_it_listens_on_a_free_port_under_the_exchanges_path(exchange: Simulator) -> None:
     assert exchange.ws_api_url == f"ws://{exchange.address}/ws-fapi/v1"
-    assert exchange.rest_url == f"http://{exchange.address}"
-    assert int(exchange.address.rpartition(":")[2]) > 0
+    assert exchange.stream_url == f"ws://{exchange.address}"
+    assert exchange.rest_url.startswith("http://127.0.0.1:")
+    ports = {int(url.rpartition(":")[2]) for url in (exchange.stream_url, exchange.rest_url)}
+    assert len(ports) == 2
+    assert min(ports) > 0
 
 
 async def test_the_world_is_in_the_present_before_the_first_request(exchange: Simulator) -> None:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recorder.simulator.errors import ApiError
-from recorder.simulator.listen_keys import ListenKeys
+from recorder.simulator.listen_keys import ListenKeys, Standing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -34,3 +34,26 @@ def test_a_stopped_key_is_gone_at_once() -> None:
     keys.stop("main")
     with pytest.raises(ApiError):
         keys.ping("main", NOON)
+
+
+def test_a_key_knows_its_account_and_how_it_stands() -> None:
+    keys = ListenKeys()
+    key = keys.start("main", NOON)
+    stopped = keys.start("hedge", NOON)
+    keys.stop("hedge")
+    assert [keys.account(each) for each in (key, stopped, "other")] == ["main", "hedge", None]
+    standings = [keys.standing(each, NOON) for each in (key, stopped, "other")]
+    assert standings == [Standing.VALID, Standing.STOPPED, Standing.UNKNOWN]
+    assert keys.standing(key, NOON + HOUR) is Standing.EXPIRED
+
+
+def test_a_key_can_expire_early_and_lives_as_long_as_was_set() -> None:
+    keys = ListenKeys(HOUR / 60)
+    key = keys.start("main", NOON)
+    assert keys.standing(key, NOON + HOUR / 60) is Standing.EXPIRED
+    keys.life = HOUR
+    renewed = keys.start("main", NOON + HOUR / 60)
+    assert renewed != key
+    keys.expire("main", NOON + HOUR / 2)
+    keys.expire("hedge", NOON)
+    assert keys.standing(renewed, NOON + HOUR / 2) is Standing.EXPIRED

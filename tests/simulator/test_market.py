@@ -63,3 +63,14 @@ def test_a_market_order_pays_the_spread_and_trades_in_ticks() -> None:
 def test_there_is_no_price_for_a_strange_symbol() -> None:
     with pytest.raises(KeyError):
         Market(1).mark_price("NOSUCHUSDT", START)
+
+
+def test_funding_rates_are_small_differ_and_stay_the_same() -> None:
+    hours = [START + timedelta(hours=8 * number) for number in range(200)]
+    market, other = Market(1), Market(2)
+    rates = [market.funding_rate("BTCUSDT", hour) for hour in hours]
+    assert rates == [other.funding_rate("BTCUSDT", hour) for hour in hours]
+    assert Decimal("-0.0001") <= min(rates) < 0 < max(rates) <= Decimal("0.0003")
+    assert len(set(rates)) > 100
+    assert rates != [market.funding_rate("ETHUSDT", hour) for hour in hours]
+    assert market.funding_rate("BTCUSDT_270326", hours[0]) == 0

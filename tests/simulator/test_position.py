@@ -98,3 +98,26 @@ def test_what_is_realized_is_what_the_trades_earned(trades: list[tuple[int, int]
             spent += quantity * price
     assert position.amount == 0
     assert abs(position.accumulated_realized + spent) < Decimal("0.0001")  # averages are cut to 8 decimals
+
+
+def test_an_isolated_position_puts_margin_aside_and_gives_it_back() -> None:
+    position = Position(symbol="ADAUSDT", position_side="BOTH", isolated=True)
+    wallets = []
+    for quantity in ("4", "6", "-3", "-10", "3"):
+        position, _, _ = position.filled(
+            quantity=Decimal(quantity), price=Decimal(100), fee_rate=FEE, time=NOON, leverage=20
+        )
+        wallets.append(position.isolated_wallet)
+    assert wallets == [20, 50, 35, 15, 0]
+    assert position.isolated
+
+
+def test_a_cross_position_puts_nothing_aside() -> None:
+    position, _, _ = after(flat(), "4", "100")
+    assert position.isolated_wallet == 0
+
+
+def test_margin_can_be_moved() -> None:
+    position = Position(symbol="ADAUSDT", position_side="BOTH", amount=Decimal(1), isolated=True)
+    moved = position.with_margin(Decimal(5), NOON)
+    assert (moved.isolated_wallet, moved.update_time) == (Decimal(5), NOON)

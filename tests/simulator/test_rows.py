@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from recorder.simulator.account import Account
+from recorder.simulator.books.order import Order
 from recorder.simulator.clock import epoch_ms
 from recorder.simulator.instruments import INSTRUMENTS, Instrument
 from recorder.simulator.keys import hmac_key
 from recorder.simulator.market import Market
-from recorder.simulator.position import Order, Position
+from recorder.simulator.position import Position
 from recorder.simulator.rows import position_row, position_rows, shortest, value
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -191,3 +192,22 @@ def test_a_row_built_from_the_same_facts_is_the_captured_one_to_the_letter() -> 
     )
     valued = value(position, instrument, mark_price=Decimal("73.18000000"), leverage=5)
     assert position_row(valued, cover=Decimal(100)) == captured
+
+
+def test_an_isolated_position_has_its_own_margin_and_liquidation_price() -> None:
+    instruments = dict.fromkeys(INSTRUMENT_BY_SYMBOL, 20)
+    main = Account("main", hmac_key("1"), INSTRUMENT_BY_SYMBOL, wallets={}, leverage=instruments, isolated=["LTCUSDT"])
+    main.fill("LTCUSDT", "BOTH", Decimal(10), Decimal(80), time=NOON)
+    (row,) = position_rows(main, Market(1), NOON)
+    assert row["isolatedWallet"] == "40.00000000"  # 800 / 20
+    assert Decimal(row["isolatedMargin"]) == 40 + Decimal(row["unRealizedProfit"])
+    # loss and maintenance margin use the wallet up: 10 (80 - p) + 0.065 p = 40
+    assert abs(Decimal(row["liquidationPrice"]) - Decimal(760) / Decimal("9.935")) < Decimal("0.000001")
+
+
+def test_the_time_of_a_row_can_differ_from_that_of_the_event() -> None:
+    main = account()
+    main.fill("LTCUSDT", "BOTH", Decimal(10), Decimal(80), time=NOON)
+    main.update_time_lag = timedelta(milliseconds=3)
+    (row,) = position_rows(main, Market(1), NOON)
+    assert row["updateTime"] == epoch_ms(NOON) + 3

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from recorder.simulator.keys import Ed25519Key, HmacKey, RsaKey
-from recorder.simulator.scenario import DEMO, LOAD, Scenario
+from recorder.simulator.scenario import DEMO, LEDGER, LOAD, Scenario
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -32,3 +32,29 @@ def test_accounts_trade_without_being_told() -> None:
     before = len(world.accounts["main"].truth.fills)
     world.advance(START + timedelta(hours=1))
     assert len(world.accounts["main"].truth.fills) > before + 10
+
+
+def test_the_demo_has_funding_a_deposit_a_withdrawal_and_fees_in_bnb_within_a_day() -> None:
+    world = DEMO.world(seed=7, start=START)
+    world.advance(START + timedelta(days=1))
+    main, hedge = world.accounts.values()
+    assert sorted(line.amount > 0 for line in main.truth.incomes if line.type == "TRANSFER") == [False, True]
+    assert any(line.type == "FUNDING_FEE" for line in hedge.truth.incomes)
+    assert {fill.commission_asset for fill in hedge.truth.fills} == {"BNB"}
+    assert "BNB" not in {fill.commission_asset for fill in main.truth.fills}
+
+
+def test_rows_of_a_scenario_can_carry_a_later_time() -> None:
+    lag = timedelta(milliseconds=4)
+    world = Scenario(update_time_lag=lag).world(seed=1, start=START)
+    assert {account.update_time_lag for account in world.accounts.values()} == {lag}
+
+
+def test_the_ledger_has_an_account_of_every_kind() -> None:
+    world = LEDGER.world(seed=1, start=START)
+    assert [(name, account.hedge, bool(account.isolated)) for name, account in world.accounts.items()] == [
+        ("main", False, False),
+        ("hedge", True, False),
+        ("isolated", False, True),
+        ("bnb", True, False),
+    ]

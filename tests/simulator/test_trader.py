@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -120,3 +121,13 @@ def test_a_market_too_small_for_the_habits_is_an_error() -> None:
     habits = Habits(positions=len(Market(3).instruments) + 1)
     with pytest.raises(ValueError, match="cannot hold 25 positions"):
         Trader(account, Market(3), habits, "seed").settle_in(START - timedelta(days=100))
+
+
+def test_habits_can_split_orders_into_several_trades() -> None:
+    world = traded(6, Habits(positions=8, pause=timedelta(seconds=20), splits=0.5))
+    for account in world.accounts.values():
+        orders = Counter(fill.order_id for fill in account.truth.fills)
+        assert max(orders.values()) == 3
+        assert any(fill.maker for fill in account.truth.fills if orders[fill.order_id] > 1)
+        steps = {symbol: instrument.step_size for symbol, instrument in world.market.instruments.items()}
+        assert all(fill.quantity % steps[fill.symbol] == 0 for fill in account.truth.fills)

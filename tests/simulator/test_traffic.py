@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 from recorder.simulator.frames import Answer
-from recorder.simulator.traffic import Handshake, Received, Traffic
+from recorder.simulator.traffic import Handshake, Received, RestCall, Traffic
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -32,3 +32,19 @@ def test_only_the_newest_are_kept() -> None:
     traffic = Traffic(kept=2)
     traffic.requests.extend(received(name) for name in ("a", "b", "c"))
     assert [request.account for request in traffic.requests] == ["b", "c"]
+
+
+def test_requests_over_http_during_a_refusal_count_too() -> None:
+    traffic = Traffic()
+    for refused in (True, False):
+        traffic.rest.append(
+            RestCall(
+                received_at=NOON,
+                account=None,
+                method="GET /fapi/v1/time",
+                query="",
+                refused=refused,
+                status=200,
+            )
+        )
+    assert traffic.during_refusal == 1

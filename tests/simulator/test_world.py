@@ -7,7 +7,7 @@ import pytest
 from recorder.simulator.account import Account
 from recorder.simulator.frames import Row
 from recorder.simulator.market import Market
-from recorder.simulator.scenario import Scenario
+from recorder.simulator.scenario import LEDGER, Scenario
 from recorder.simulator.trader import Habits
 from recorder.simulator.world import World
 
@@ -79,3 +79,20 @@ def test_a_frame_of_ten_rows_takes_less_than_a_millisecond() -> None:
         durations.append(perf_counter() - begun)
     assert len(rows(world, main)) == 10
     assert min(durations) < 0.001
+
+
+def test_everything_else_can_be_had_without_a_socket_too() -> None:
+    world = LEDGER.world(seed=1, start=START)
+    world.advance(START + timedelta(days=1))
+    main = world.accounts["main"]
+    income = json.loads(world.answer_income(main))
+    assert [row["time"] for row in income] == sorted(row["time"] for row in income)
+    assert len(income) == len(main.truth.incomes)
+    symbol = main.truth.fills[0].symbol
+    trades = json.loads(world.answer_trades(main, symbol))
+    assert [row["id"] for row in trades] == [fill.trade_id for fill in main.truth.fills if fill.symbol == symbol]
+    balance = json.loads(world.answer_balance(main, 3))
+    assert (balance["id"], [row["asset"] for row in balance["result"]]) == (3, ["USDT", "USDC", "BNB"])
+    events = list(world.events(main))
+    assert len(events) == len(main.truth.happenings)
+    assert list(world.events(main, 5)) == events[5:]
