@@ -6,7 +6,7 @@ from math import ceil
 from recorder.binance.client import Client
 from recorder.binance.pause import PauseFile
 from recorder.binance.signing import Credentials, Signer, hmac_signer, private_key_signer
-from recorder.binance.weight import POSITIONS, WeightBudget
+from recorder.binance.weight import BALANCES, INCOME, POSITIONS, WeightBudget
 from recorder.config.sections import AccountSettings
 from recorder.config.settings import Settings
 from recorder.exceptions import ConfigurationError
@@ -28,11 +28,10 @@ def database_url(settings: Settings) -> str | None:
 def open_client(settings: Settings) -> Client:
     """Return the client of the configured exchange, which also heeds a pause imposed before a restart.
 
-    What the schedule does not need of the weight is left to balances and ledgers.
+    What the schedule does not need of the weight is left to the ledgers.
     """
-    slots_a_minute = timedelta(minutes=1) / settings.snapshot.every
-    scheduled = ceil(len(settings.accounts) * POSITIONS * slots_a_minute)
     budget = settings.exchange.weight_budget
+    scheduled = _scheduled_weight(settings, balances=balances_are_scheduled(settings))
     return Client(
         settings.exchange.ws_api_url,
         WeightBudget(budget, background=max(0, budget - scheduled)),
@@ -40,6 +39,20 @@ def open_client(settings: Settings) -> Client:
         rest_url=settings.exchange.rest_url,
         pause_file=PauseFile(settings.data_dir / "pause.json"),
     )
+
+
+def balances_are_scheduled(settings: Settings) -> bool:
+    """Whether the weight is enough to ask for balances at every slot, and for the ledgers besides.
+
+    Otherwise balances are asked for only as far as there is weight to spare.
+    """
+    return _scheduled_weight(settings, balances=True) + 2 * INCOME <= settings.exchange.weight_budget
+
+
+def _scheduled_weight(settings: Settings, *, balances: bool) -> int:
+    """What the slots of a minute need."""
+    weight = POSITIONS + (BALANCES if balances and settings.snapshot.balances else 0)
+    return ceil(len(settings.accounts) * weight * (timedelta(minutes=1) / settings.snapshot.every))
 
 
 def _signer(account: AccountSettings) -> Signer:

@@ -14,7 +14,7 @@ from recorder.domain.event import AccountUpdate, Arrival, Event
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Snapshot
-from recorder.domain.stream import Connected, Coverage, Lost
+from recorder.domain.stream import Connected, Coverage, Lost, StreamState
 from recorder.postgres.events import Told
 from recorder.recording import Recording
 
@@ -81,12 +81,14 @@ class Listening:
                 log.warning("the stream of %s tells nothing any more: %s %s", self.account, reason, detail)
                 self.connected_since = None
                 self._open_gap(at, GapReason(reason))
+                self._recording.record_stream_state(StreamState(self.account, reason, at))
             case Connected(at=at):
                 self.connected_since = at
                 self._before, self._unexplained = None, {}  # what is compared is covered as a whole
                 if self._gap:
                     self._recording.record_gap(self._closed(self._gap, at))
                     self._gap = None
+                self._recording.record_stream_state(StreamState(self.account, "connected", at))
                 self._reconnected(self.account)
 
     def is_dead(self, snapshot: Snapshot) -> bool:

@@ -19,6 +19,7 @@ from recorder.domain.balance import Balance
 from recorder.domain.event import AccountUpdate, KeptEvent, Trade
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
+from recorder.domain.stream import StreamState
 from recorder.exceptions import (
     AccountRejected,
     AnswerTimeout,
@@ -37,8 +38,9 @@ from recorder.postgres.engine import storage_errors
 from recorder.postgres.events import Told, write_events
 from recorder.postgres.gaps import write_gaps
 from recorder.postgres.snapshots import write_snapshots
+from recorder.postgres.streams import write_stream_states
 
-Item = Snapshot | Gap | Told
+Item = Snapshot | Gap | Told | StreamState
 """What waits to be written; each belongs to one account."""
 
 BACKLOG_ROWS = 20_000
@@ -162,6 +164,10 @@ class Recording:
             return
         self._resume(told.account, told.arrival.exchange_time, GapSource.STREAM)
         self._put(told)
+
+    def record_stream_state(self, state: StreamState) -> None:
+        """Take the new state of a stream; like gaps they are few."""
+        self._put(state)
 
     def record_gap(self, gap: Gap) -> None:
         """Take *gap*; gaps are few and are never let go."""
@@ -287,6 +293,7 @@ async def write(engine: AsyncEngine, items: Sequence[Item]) -> list[Snapshot]:
             ids = await take_turn(connection, (item.account for item in items))
             new = await write_snapshots(connection, ids, [item for item in items if isinstance(item, Snapshot)])
             await write_events(connection, ids, [item for item in items if isinstance(item, Told)])
+            await write_stream_states(connection, ids, [item for item in items if isinstance(item, StreamState)])
             await write_gaps(connection, ids, [item for item in items if isinstance(item, Gap)])
     return new
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.access import credentials, database_url, open_client
+from recorder.access import balances_are_scheduled, credentials, database_url, open_client
 from recorder.backfill import Backfill
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
@@ -82,6 +83,12 @@ async def snapshot_once(settings: Settings, account: str | None) -> list[Snapsho
     return snapshots
 
 
+def _balances(settings: Settings) -> Literal["always", "spare", "never"]:
+    if not settings.snapshot.balances:
+        return "never"
+    return "always" if balances_are_scheduled(settings) else "spare"
+
+
 class Service:
     """The tasks that record together. If one of them ends, the service ends with its error: it is never half alive."""
 
@@ -104,7 +111,7 @@ class Service:
             client,
             self._recording,
             timeout=settings.snapshot.timeout,
-            balances=settings.snapshot.balances,
+            balances=_balances(settings),
             taken=self._taken,
         )
         self._listening = {

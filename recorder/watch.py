@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Literal
 
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
@@ -37,10 +38,13 @@ class Watch:
         recording: Recording,
         *,
         timeout: timedelta,
-        balances: bool,
+        balances: Literal["always", "spare", "never"],
         taken: Callable[[Snapshot], None],
     ) -> None:
-        """*taken* is called with every snapshot that an account was asked for."""
+        """*balances* are asked for with every snapshot, or as far as there is weight to spare, or not at all.
+
+        *taken* is called with every snapshot that an account was asked for.
+        """
         self._accounts = {credentials.account: credentials for credentials in accounts}
         self._client = client
         self._recording = recording
@@ -111,15 +115,19 @@ class Watch:
                 partial(self._client.positions, credentials, self._timeout),
                 detail=f"asked {late.total_seconds():.1f} s late" if late > _LATE else "",
             ),
-            take_balances(partial(self._client.balances, credentials, BALANCES_WITHIN))
-            if self._balances
-            else _not_asked(),
+            self._take_balances(credentials),
         )
         if snapshot.ok:
             snapshot = replace(snapshot, balance_outcome=outcome, balances=balances)
         self._tell(snapshot)
         self._recording.record(snapshot)
         self._taken(snapshot)
+
+    async def _take_balances(self, credentials: Credentials) -> tuple[Outcome | None, tuple[Balance, ...]]:
+        if self._balances == "never":
+            return None, ()
+        spare = self._balances == "spare"
+        return await take_balances(partial(self._client.balances, credentials, BALANCES_WITHIN, spare=spare))
 
     def _hold(self, task: asyncio.Task[None]) -> None:
         self._in_hand.add(task)
@@ -151,7 +159,3 @@ class Watch:
         elif snapshot.outcome is not before:
             self._failing[snapshot.account] = snapshot.outcome
             log.error("no snapshot of %s: %s: %s", snapshot.account, snapshot.outcome, snapshot.detail)
-
-
-async def _not_asked() -> tuple[None, tuple[Balance, ...]]:
-    return None, ()

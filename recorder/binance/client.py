@@ -128,12 +128,18 @@ class Client:
             clock_offset=self._clock.offset,
         )
 
-    async def balances(self, credentials: Credentials, timeout: timedelta) -> tuple[Balance, ...]:  # noqa: ASYNC109 - see positions
+    async def balances(
+        self,
+        credentials: Credentials,
+        timeout: timedelta,  # noqa: ASYNC109 - see positions
+        *,
+        spare: bool = False,
+    ) -> tuple[Balance, ...]:
         """Return the balance of every asset of an account, with the same rules as ``positions``.
 
-        Only with weight that is not kept for the positions: where there is none in time, it raises RateLimited.
+        With *spare* only weight is used that the schedule does not need: where there is none, it raises RateLimited.
         """
-        result, _ = await self._ask(credentials, "v2/account.balance", BALANCES, timeout, background=True)
+        result, _ = await self._ask(credentials, "v2/account.balance", BALANCES, timeout, background=spare)
         return decode_balances(result)
 
     def stream(

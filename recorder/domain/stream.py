@@ -31,3 +31,16 @@ class Lost:
 
 
 Coverage = Connected | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """Whether an account's stream covers it, and since when: for who asks how fresh the data is.
+
+    Attributes:
+        state: ``connected``, or why it is not.
+    """
+
+    account: str
+    state: str
+    since: datetime
