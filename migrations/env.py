@@ -5,10 +5,26 @@ import os
 from typing import Any
 
 from alembic import context
+from alembic.autogenerate.rewriter import Rewriter
+from alembic.operations import ops
 from sqlalchemy import Connection, text
 
 from recorder.postgres.engine import create_engine
 from recorder.postgres.tables import METADATA, SCHEMA
+
+compared = Rewriter()
+
+
+@compared.rewrites(ops.DropTableCommentOp)
+def keep_table_comment(*_: Any) -> list[ops.MigrateOperation]:
+    """Comments are written in the SQL alone: that the models have none is no difference."""
+    return []
+
+
+@compared.rewrites(ops.AlterColumnOp)
+def keep_column_comment(_context: Any, _revision: Any, op: ops.AlterColumnOp) -> ops.AlterColumnOp | list[Any]:
+    op.modify_comment = False
+    return op if op.has_changes() else []
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
@@ -30,6 +46,7 @@ def migrate(connection: Connection) -> None:
         include_schemas=True,
         include_name=is_ours,
         compare_server_default=True,
+        process_revision_directives=compared,
     )
     with context.begin_transaction():
         context.run_migrations()

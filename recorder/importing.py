@@ -1,6 +1,6 @@
 """Importing: answers of the exchange that somebody saved become snapshots like any other."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +11,20 @@ from recorder.binance.saved import decode_saved
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import MalformedAnswer
-from recorder.postgres.questions import recorded_rows
+from recorder.postgres.questions import ROW_FIELDS, recorded_rows
 from recorder.postgres.samples import prepare_partitions
 from recorder.recording import write
 
 _NEXT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAnswer:
+    """An answer in a file, and the time at which it is to be recorded."""
+
+    file: Path
+    time: datetime
+    rows: tuple[Position, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,41 +37,44 @@ class Imported:
     outcome: str
 
 
-async def import_files(engine: AsyncEngine, files: Sequence[Path], account: str, at: datetime | None) -> list[Imported]:
-    """Record every answer in *files* under *account*, in their order.
+def read_files(files: Sequence[Path], at: datetime | None) -> list[SavedAnswer]:
+    """Return every answer in *files*, in their order, with the time *at* or its file's modification time.
 
-    Nothing is recorded unless all files can be read: raises ``MalformedAnswer`` that names file and field. The first
-    answer has the time *at*, or its file's modification time; one that meets another answer at its time comes right
-    after that one, so that none is lost, and a repeated import finds all of them.
+    Raises ``MalformedAnswer`` that names file and field when any of them cannot be read.
     """
-    answers = [(file, at or _modified(file), rows) for file in files for rows in _read(file)]
-    imported = []
-    for file, wanted, rows in answers:
-        time = wanted
-        while (known := await recorded_rows(engine, account, time)) not in (None, _identity(rows)):
+    return [answer for file in files for answer in _read(file, at)]
+
+
+async def import_answers(engine: AsyncEngine, account: str, answers: Sequence[SavedAnswer]) -> AsyncIterator[Imported]:
+    """Record *answers* under *account*, each in a transaction of its own, and yield what became of it.
+
+    An answer that meets another one at its time comes right after that, and never before those that were given
+    earlier with the same time: so none is lost, their order stays, and a repeated import finds all of them.
+    """
+    reached: dict[datetime, datetime] = {}
+    for answer in answers:
+        time = reached.get(answer.time, answer.time)
+        while (known := await recorded_rows(engine, account, time)) not in (None, _identity(answer.rows)):
             time += _NEXT
+        reached[answer.time] = time
         if known is None:
             await prepare_partitions(engine, time, time)
-            await write(engine, [Snapshot(account=account, time=time, kind=Kind.IMPORT, taken_at=time, positions=rows)])
-        imported.append(Imported(file, time, len(rows), "recorded" if known is None else "known"))
-    return imported
+            snapshot = Snapshot(account=account, time=time, kind=Kind.IMPORT, taken_at=time, positions=answer.rows)
+            await write(engine, [snapshot])
+        yield Imported(answer.file, time, len(answer.rows), "recorded" if known is None else "known")
 
 
-def _read(file: Path) -> list[tuple[Position, ...]]:
+def _read(file: Path, at: datetime | None) -> list[SavedAnswer]:
     try:
-        return decode_saved(file.read_bytes())
+        time = at or datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        return [SavedAnswer(file, time, rows) for rows in decode_saved(file.read_bytes())]
     except OSError as error:
-        raise MalformedAnswer(f"{file} cannot be read", why=error.strerror or str(error)) from error
+        raise MalformedAnswer(
+            f"{file} cannot be read", why=error.strerror or str(error), fix="name files that this user may read"
+        ) from error
     except MalformedAnswer as error:
         raise MalformedAnswer(f"{file}: {error.what}", why=error.why, fix=error.fix) from error
 
 
-def _modified(file: Path) -> datetime:
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
-
-
 def _identity(rows: Sequence[Position]) -> set[tuple[object, ...]]:
-    return {
-        (row.symbol, row.position_side, row.update_time, row.position_amt, row.mark_price, row.unrealized_profit)
-        for row in rows
-    }
+    return {tuple(getattr(row, field) for field in ROW_FIELDS) for row in rows}

@@ -33,7 +33,7 @@ from recorder.watch import Watch
 from recorder.web.app import create_app
 from recorder.web.server import listen, serve
 
-FINISHING = timedelta(seconds=6)
+FINISHING = timedelta(seconds=5)
 """How long a stop waits for answers that are on their way; then, for as long as ``COMMITTING``, for the commit."""
 COMMITTING = timedelta(seconds=2)
 

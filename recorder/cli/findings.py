@@ -13,7 +13,7 @@ from recorder.access import credentials, database_url, open_client
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
 from recorder.config.settings import Settings
-from recorder.exceptions import ExchangeError, RecorderError
+from recorder.exceptions import ExchangeError, RecorderError, SchemaMismatch
 from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.questions import ServerFacts, server_facts
 from recorder.postgres.tables import REVISION
@@ -86,8 +86,12 @@ async def _database(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Fi
         yield Finding("database", Grade.OK, f"PostgreSQL {facts.version}, {where}")
     for finding in _doubts(facts):
         yield finding
-    await require_schema(engine)
-    yield Finding("schema", Grade.OK, f"revision {REVISION}")
+    try:
+        await require_schema(engine)
+    except SchemaMismatch as error:
+        yield Finding.of("schema", error)
+    else:
+        yield Finding("schema", Grade.OK, f"revision {REVISION}")
 
 
 def _doubts(facts: ServerFacts) -> list[Finding]:

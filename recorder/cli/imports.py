@@ -25,21 +25,38 @@ def import_answers(
 
     Example: recorder import 2026-11-01.json --account main --at 2026-11-01T00:00
     """
+    import sys
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from recorder import importing
     from recorder.access import database_url
-    from recorder.cli.output import print_json, print_table
+    from recorder.cli.output import print_json, print_table, stderr
     from recorder.cli.settings import load
-    from recorder.importing import import_files
     from recorder.postgres.database import open_database, require_schema
 
     settings = load(config, log_level, need_accounts=False)
+    answers = importing.read_files(files, at)
+    progress = Progress(
+        TextColumn("Recording saved answers"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=stderr(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
 
     async def work() -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = []
         async with open_database(database_url(settings), settings.data_dir) as engine:
             await require_schema(engine)
-            return [
-                {"file": str(each.file), "time": each.time, "rows": each.rows, "outcome": each.outcome}
-                for each in await import_files(engine, files, account, at)
-            ]
+            with progress:
+                task = progress.add_task("import", total=len(answers))
+                async for each in importing.import_answers(engine, account, answers):
+                    rows.append({"file": str(each.file), "time": each.time, "rows": each.rows, "outcome": each.outcome})
+                    progress.advance(task)
+        return rows
 
     rows = asyncio.run(work())
     if json:

@@ -102,7 +102,11 @@ async def write_changes(connection: AsyncConnection, observed: Mapping[Place, Sn
         for before, run, after in _runs(around)
     ]
     await _retract(connection, [(account_id, key) for account_id, each in rewrites for key in each.retracted])
-    await _add(connection, [(account_id, change) for account_id, each in rewrites for change in each.added])
+    added: dict[tuple[int, ChangeKey], Change] = {}
+    for account_id, each in rewrites:
+        for change in each.added:
+            added.setdefault((account_id, change.key), change)  # two runs may tell the same; they are in order of time
+    await _add(connection, added)
 
 
 def _runs(around: Mapping[Place, _Neighbours]) -> Iterator[tuple[Place | None, list[Place], Place | None]]:
@@ -161,7 +165,7 @@ async def _retract(connection: AsyncConnection, keys: Sequence[tuple[int, Change
         await connection.execute(_RETRACT, _CHANGE_KEY.parameters((account_id, *key) for account_id, key in keys))
 
 
-async def _add(connection: AsyncConnection, changes: Sequence[tuple[int, Change]]) -> None:
+async def _add(connection: AsyncConnection, changes: Mapping[tuple[int, ChangeKey], Change]) -> None:
     rows = [
         (
             account_id,
@@ -174,7 +178,7 @@ async def _add(connection: AsyncConnection, changes: Sequence[tuple[int, Change]
             change.snapshot_time,
             change.observed_at,
         )
-        for account_id, change in changes
+        for (account_id, _), change in changes.items()
     ]
     if rows:
         await connection.execute(_ADD, _CHANGE.parameters(rows))

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL: every one with time-outs, in UTC, and with errors in this program's words."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -12,15 +12,17 @@ from recorder.exceptions import SchemaMismatch, StorageError, StorageRefused, St
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 10
+_GOODBYE_SECONDS = 0.3
 
 _SESSION = {
     "application_name": "position-recorder",
     "TimeZone": "UTC",
+    "search_path": "pg_catalog",  # a user named recorder would have schema recorder in it, which misleads Alembic
     "synchronous_commit": "on",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "30s",
 }
-_SAME_DATA_FAILS_AGAIN = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
+_SAME_DATA_FAILS_AGAIN = ("22", "23", "54")  # SQLSTATE classes: bad data, violated constraint, limit exceeded
 _NO_SUCH_OBJECT = frozenset({"3F000", "42P01", "42703", "42883"})
 _FIXES = {
     "28P01": "put the right password into database.url",
@@ -33,12 +35,24 @@ _FIXES = {
 }
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A connection that is closed at once, also when the network swallows the goodbye: it must not hold up a stop."""
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
+        with suppress(TimeoutError):  # the connection is aborted then
+            await super().close(timeout=min(timeout or _GOODBYE_SECONDS, _GOODBYE_SECONDS))
+
+
 def create_engine(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> AsyncEngine:
     """Return an engine for a ``postgresql://`` URL, whose query part PostgreSQL's driver reads itself."""
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(
-            url, timeout=CONNECT_SECONDS, command_timeout=statement_seconds, server_settings=_SESSION
+            url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=statement_seconds,
+            server_settings=_SESSION,
+            connection_class=_Connection,
         )
 
     return create_async_engine(

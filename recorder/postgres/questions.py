@@ -74,8 +74,26 @@ _SUMMARY = text("""
     GROUP BY a.id, a.name
     ORDER BY a.name
 """)
-_ROWS = text("""
-    SELECT s.outcome, p.symbol, p.position_side, p.update_time, p.position_amt, p.mark_price, p.unrealized_profit
+ROW_FIELDS = (
+    "symbol",
+    "position_side",
+    "update_time",
+    "position_amt",
+    "entry_price",
+    "break_even_price",
+    "mark_price",
+    "unrealized_profit",
+    "liquidation_price",
+    "isolated_margin",
+    "notional",
+    "isolated_wallet",
+    "open_order_initial_margin",
+    "adl",
+)
+"""What tells a position row from any other."""
+
+_ROWS = text(f"""
+    SELECT {", ".join(f"p.{field}" for field in ROW_FIELDS)}
     FROM bi.snapshot s
     LEFT JOIN bi.position_sample p ON p.account = s.account AND p.time = s.time
     WHERE s.account = :account AND s.time = :time AND s.outcome = 'ok'
@@ -114,14 +132,11 @@ async def server_facts(engine: AsyncEngine) -> ServerFacts:
 
 
 async def recorded_rows(engine: AsyncEngine, account: str, time: datetime) -> set[tuple[Any, ...]] | None:
-    """What tells the ok snapshot at *time* from any other: symbol, side, time, amount, mark price, profit of each row.
-
-    ``None`` when there is none.
-    """
+    """The ``ROW_FIELDS`` of each row of the ok snapshot at *time*; ``None`` when there is no such snapshot."""
     rows = await _ask(engine, _ROWS, account=account, time=time)
     if not rows:
         return None
-    return {tuple(row.values())[1:] for row in rows if row["symbol"] is not None}
+    return {tuple(row.values()) for row in rows if row["symbol"] is not None}
 
 
 async def _ask(engine: AsyncEngine, question: TextClause, **values: Any) -> Rows:

@@ -256,3 +256,12 @@ async def test_a_late_snapshot_moves_the_close_to_where_it_was_first_seen(engine
     assert await rows(engine, "SELECT update_time FROM bi.position_history WHERE source = 'inferred'") == [
         (NOON + MINUTE,)
     ]
+
+
+async def test_snapshots_on_both_sides_of_a_known_one_may_come_at_once_and_tell_the_same_change(
+    engine: AsyncEngine,
+) -> None:
+    await write(engine, ok(1))
+    flat = row(amount="0")
+    await write(engine, ok(0, flat), ok(2, flat))
+    assert await rows(engine, "SELECT update_time, snapshot_time FROM recorder.change") == [(NOON - SECOND, NOON)]

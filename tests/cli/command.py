@@ -1,0 +1,133 @@
+"""The real command, as a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MAIN = "import sys; sys.argv[0] = 'recorder'; from recorder.cli.main import main; main()"
+REPOSITORY = Path(__file__).parents[2]
+Rows = Callable[[str], Awaitable[list[dict[str, Any]]]]
+"""Asks the database, and returns one mapping a row."""
+
+PLENTY = 60.0  # seconds; a command that takes longer hangs
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a command left: its exit code and what it printed.
+
+    Attributes:
+        name: Of the file that keeps what it printed to stdout.
+    """
+
+    name: str
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be one JSON document and nothing else."""
+        return json.loads(self.stdout)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for what another process does."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - no event comes from another process
+            await asyncio.sleep(0.05)
+
+
+class Running:
+    """A command that goes on until it is told to stop."""
+
+    def __init__(self, process: asyncio.subprocess.Process, stdout: Path, stderr: Path) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._stdout = stdout
+        self._stderr = stderr
+
+    @property
+    def stdout(self) -> str:
+        return self._stdout.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.read_text()
+
+    async def says(self, words: str) -> None:
+        """Wait until it has said so on stderr; fail if it ends before."""
+        await until(lambda: words in self.stderr or self.ended)
+        assert words in self.stderr, self.stderr
+
+    @property
+    def title(self) -> str:
+        """Its command line, as everybody on the machine sees it."""
+        return Path(f"/proc/{self.pid}/cmdline").read_text()
+
+    @property
+    def ended(self) -> bool:
+        return self._process.returncode is not None
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> Finished:
+        if not self.ended:
+            self._process.send_signal(number)
+        return await self.finished()
+
+    async def finished(self) -> Finished:
+        async with asyncio.timeout(PLENTY):
+            code = await self._process.wait()
+        return Finished(self._stdout.name, code, self.stdout, self.stderr)
+
+
+class Recorder:
+    """Starts commands in *folder*, with nothing in their environment but what is given."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.folder = folder
+        self.variables = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONWARNINGS": "error",
+            "RECORDER_STORAGE__DATA_DIR": str(folder / "data"),
+            **variables,
+        }
+        self._started = 0
+
+    async def __call__(self, *arguments: str, program: str = MAIN, **variables: str) -> Finished:
+        """Run a command to its end; *program* is other Python that runs it, *variables* are set for it alone."""
+        async with self.started(*arguments, program=program, **variables) as running:
+            return await running.finished()
+
+    @asynccontextmanager
+    async def started(self, *arguments: str, program: str = MAIN, **variables: str) -> AsyncIterator[Running]:
+        self._started += 1
+        outputs = self.folder / "outputs"
+        outputs.mkdir(exist_ok=True)
+        stdout, stderr = (outputs / f"{self._started}.{name}" for name in ("stdout", "stderr"))
+        with stdout.open("w") as out, stderr.open("w") as err:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                program,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=self.folder,
+                env={**self.variables, **variables},
+            )
+        try:
+            yield Running(process, stdout, stderr)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()

@@ -1,0 +1,150 @@
+"""PostgreSQL out of reach: cut off, absent, mute, or gone for longer than the memory lasts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from recorder.domain.position import Position
+from recorder.domain.slot import slot_at
+from recorder.domain.snapshot import Kind, Snapshot
+from recorder.metrics import Metrics
+from recorder.postgres.engine import create_engine
+from recorder.recording import Recording
+from recorder.simulator.exchange import Simulator
+from tests.service.proxy import Proxy
+from tests.service.rows import as_recorded
+from tests.service.running import Start, next_slot
+from tests.service.tables import EVERY, Gap, Tables
+
+NOTICED = 16.0  # seconds: one statement's time-out, and one connection's
+
+
+async def test_postgresql_cut_off_for_some_seconds_loses_doubles_and_excuses_no_snapshot(
+    recorder: Start, exchange: Simulator, tables: Tables, proxy: Proxy
+) -> None:
+    async with recorder(database=proxy.url):
+        await tables.first("hedge", "ok")
+        proxy.cut()
+        for _ in range(2):
+            away = await next_slot()
+        await proxy.mend()
+        await tables.first("hedge", "ok", after=away)
+        await tables.first("main", "ok", after=away)
+    await _assert_all_that_was_sent_is_recorded_once(exchange, tables)
+
+
+async def test_without_postgresql_at_the_start_recording_begins_and_is_committed_when_it_comes(
+    recorder: Start, exchange: Simulator, tables: Tables, proxy: Proxy
+) -> None:
+    proxy.cut()
+    async with recorder(database=proxy.url):
+        for _ in range(2):
+            away = await next_slot()
+        assert await tables.snapshots() == []
+        await proxy.mend()
+        await tables.first("hedge", "ok", after=away)
+        await tables.first("main", "ok", after=away)
+    await _assert_all_that_was_sent_is_recorded_once(exchange, tables)
+
+
+async def test_a_commit_whose_confirmation_is_lost_is_neither_lost_nor_doubled(
+    recorder: Start, exchange: Simulator, tables: Tables, proxy: Proxy
+) -> None:
+    async with recorder(database=proxy.url):
+        first = await tables.first("hedge", "ok")
+        before = proxy.connections
+        proxy.lose_the_answer_to(b"COMMIT")
+        await tables.first("hedge", "ok", after=first.time + EVERY)
+        assert proxy.connections > before
+    await _assert_all_that_was_sent_is_recorded_once(exchange, tables)
+
+
+async def test_a_network_that_swallows_everything_is_noticed_and_recovered_from(
+    recorder: Start, exchange: Simulator, tables: Tables, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with recorder(database=proxy.url):
+        await tables.first("hedge", "ok")
+        swallowed = datetime.now(UTC)
+        proxy.swallow()
+        async with asyncio.timeout(NOTICED):
+            while "recording goes on in memory" not in caplog.text:  # noqa: ASYNC110 - the log is all there is to see
+                await asyncio.sleep(0.05)
+        await proxy.mend()
+        await tables.first("hedge", "ok", after=datetime.now(UTC), within=NOTICED)
+        await tables.first("main", "ok", after=swallowed)
+    await _assert_all_that_was_sent_is_recorded_once(exchange, tables)
+
+
+async def test_what_the_memory_cannot_hold_is_in_a_gap_and_everything_else_is_committed(
+    tables: Tables, proxy: Proxy
+) -> None:
+    start = slot_at(datetime.now(UTC), EVERY)
+    slots = [start + EVERY * number for number in range(12)]
+    engine = create_engine(proxy.url)
+    proxy.cut()
+    async with _recording(Recording(engine, Metrics(), backlog_rows=20)) as recording:
+        for slot in slots[:9]:  # three rows and two: the fifth snapshot of "large" would be the 21st to 23rd row
+            recording.record(_snapshot("large", slot, rows=2))
+            recording.record(_snapshot("small", slot, rows=1))
+        assert recording.status.let_go == 10
+        await proxy.mend()
+        async with asyncio.timeout(NOTICED):
+            await recording.drained()
+        for slot in slots[9:]:
+            recording.record(_snapshot("large", slot, rows=2))
+            recording.record(_snapshot("small", slot, rows=1))
+        async with asyncio.timeout(NOTICED):
+            await recording.drained()
+    await engine.dispose()
+    recorded = {name: [row.time for row in await tables.snapshots(name)] for name in ("large", "small")}
+    assert recorded == {"large": slots[:4] + slots[9:], "small": slots[:4] + slots[9:]}
+    assert await tables.gaps() == [
+        Gap(account=name, started_at=slots[3], ended_at=slots[9], reason="buffer_full") for name in ("large", "small")
+    ]
+    await tables.assert_every_slot_is_answered(recorded, slots[0], slots[-1])
+
+
+async def _assert_all_that_was_sent_is_recorded_once(exchange: Simulator, tables: Tables) -> None:
+    assert await tables.gaps() == []
+    for account in exchange.world.accounts:
+        taken = await tables.snapshots(account)
+        assert all(row.ok for row in taken)
+        assert [await tables.samples(account, row.time) for row in taken] == [
+            as_recorded(answer.rows or ()) for answer in exchange.traffic.answers_of(account)
+        ]
+
+
+@asynccontextmanager
+async def _recording(recording: Recording) -> AsyncIterator[Recording]:
+    task = asyncio.create_task(recording.run())
+    try:
+        yield recording
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _snapshot(account: str, slot: datetime, *, rows: int) -> Snapshot:
+    return Snapshot(
+        account=account,
+        time=slot,
+        kind=Kind.SLOT,
+        taken_at=slot,
+        positions=tuple(
+            Position(
+                symbol=f"COIN{number}USDT",
+                position_side="BOTH",
+                position_amt=Decimal(1),
+                entry_price=Decimal(100),
+                update_time=slot - timedelta(days=1),
+                mark_price=Decimal(101),
+                unrealized_profit=Decimal(1),
+            )
+            for number in range(rows)
+        ),
+    )

@@ -1,0 +1,100 @@
+"""What the service says of itself over HTTP."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from recorder.simulator.exchange import Simulator
+from recorder.simulator.keys import HmacKey
+from recorder.simulator.knobs import Silence
+from tests.service.proxy import Proxy
+from tests.service.running import Start
+from tests.service.tables import PLENTY, Tables
+
+
+@pytest.fixture
+def address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture
+async def web(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+        yield client
+
+
+async def test_a_service_through_which_data_flows_is_ready_and_counts_without_naming_a_key(
+    recorder: Start, exchange: Simulator, tables: Tables, address: str, web: httpx.AsyncClient
+) -> None:
+    async with recorder(listen=address):
+        await tables.first("hedge", "ok")
+        await _until(web, 200, lambda _: True)
+        health = (await web.get("/healthz")).raise_for_status()
+        metrics = (await web.get("/metrics")).raise_for_status()
+    assert health.json()["reasons"]
+    assert set(health.json()["reasons"].values()) == {"running"}
+    samples = {
+        (sample.name, sample.labels.get("account"), sample.labels.get("outcome")): sample.value
+        for family in text_string_to_metric_families(metrics.text)
+        for sample in family.samples
+    }
+    for account in ("main", "hedge"):
+        assert samples["recorder_snapshots_total", account, "ok"] >= 1
+        assert samples["recorder_samples_total", account, None] >= 3
+    assert samples["recorder_exchange_connected", None, None] == 1
+    assert samples["recorder_database_up", None, None] == 1
+    for holder in exchange.world.accounts.values():
+        assert isinstance(holder.key, HmacKey)
+        for secret in (holder.key.api_key, holder.key.secret):
+            assert secret not in metrics.text + health.text
+
+
+async def test_a_silent_exchange_makes_the_service_unready_account_by_account_and_not_unhealthy(
+    recorder: Start, exchange: Simulator, tables: Tables, address: str, web: httpx.AsyncClient
+) -> None:
+    async with recorder(listen=address):
+        await _until(web, 200, lambda _: True)
+        exchange.knobs.on_request(Silence(), account="hedge", times=None)
+        reasons = await _until(web, 503, lambda _: True)
+        assert set(reasons) == {"hedge"}
+        assert "timeout" in reasons["hedge"]
+        (await web.get("/healthz")).raise_for_status()
+        exchange.knobs.clear()
+        await _until(web, 200, lambda _: True)
+    assert all(row.ok for row in await tables.snapshots("main"))
+
+
+async def test_without_postgresql_the_service_is_unready_and_not_unhealthy(
+    recorder: Start, address: str, web: httpx.AsyncClient, proxy: Proxy
+) -> None:
+    async with recorder(listen=address, database=proxy.url):
+        await _until(web, 200, lambda _: True)
+        proxy.cut()
+        reasons = await _until(web, 503, lambda reasons: "database" in reasons)
+        assert set(reasons) == {"main", "hedge", "database"}
+        (await web.get("/healthz")).raise_for_status()
+        assert "recorder_database_up 0.0" in (await web.get("/metrics")).text
+        await proxy.mend()
+        await _until(web, 200, lambda _: True)
+
+
+async def _until(web: httpx.AsyncClient, status: int, holds: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+    """Wait until ``/readyz`` answers so; return its reasons."""
+    async with asyncio.timeout(PLENTY):
+        while True:
+            try:
+                answer = await web.get("/readyz")
+            except httpx.ConnectError:
+                await asyncio.sleep(0.02)
+                continue
+            reasons: dict[str, Any] = answer.json()["reasons"]
+            if answer.status_code == status and holds(reasons):
+                return reasons
+            await asyncio.sleep(0.02)
