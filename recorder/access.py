@@ -1,4 +1,4 @@
-"""Access: from the settings to the accounts, the exchange and the database they give access to."""
+"""Access: from the settings to the accounts and the exchange they give access to."""
 
 from datetime import timedelta
 from math import ceil
@@ -18,11 +18,6 @@ def credentials(settings: Settings) -> list[Credentials]:
         Credentials(account=each.name, api_key=each.api_key.reveal(), signer=_signer(each))
         for each in settings.accounts
     ]
-
-
-def database_url(settings: Settings) -> str | None:
-    """Return where to record, ``None`` for the embedded database."""
-    return settings.database.url.reveal() if settings.database.url else None
 
 
 def open_client(settings: Settings) -> Client:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.access import balances_are_scheduled, credentials, database_url, open_client
+from recorder.access import balances_are_scheduled, credentials, open_client
 from recorder.backfill import Backfill
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
@@ -55,7 +55,7 @@ async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(closing(listen(*settings.http.address))) if settings.http.address else None
-        engine = await stack.enter_async_context(open_database(database_url(settings), settings.data_dir))
+        engine = await stack.enter_async_context(open_database(settings.database_url, settings.data_dir))
         try:
             await require_schema(engine)
         except StorageUnavailable as error:
@@ -68,7 +68,7 @@ async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[
 async def snapshot_once(settings: Settings, account: str | None) -> list[Snapshot]:
     """Take one snapshot of *account*, or of each account, commit it, and return what came of it."""
     chosen = [each for each in credentials(settings) if account in (None, each.account)]
-    async with open_database(database_url(settings), settings.data_dir) as engine, open_client(settings) as client:
+    async with open_database(settings.database_url, settings.data_dir) as engine, open_client(settings) as client:
         await require_schema(engine)
         now = datetime.now(UTC)
         await prepare_partitions(engine, now, now + AHEAD)

@@ -93,8 +93,10 @@ class Watch:
             await asyncio.sleep(PACE.total_seconds())
 
     def _in_order(self) -> list[str]:
-        """The accounts, each time with another one first: whoever is last may find no weight left for balances."""
+        """The accounts; where whoever is last may find no weight left for balances, each time with another one first."""
         accounts = list(self._accounts)
+        if self._balances != "spare":
+            return accounts
         first = self._slots % len(accounts)
         self._slots += 1
         return accounts[first:] + accounts[:first]

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.access import database_url
 from recorder.cli.output import print_json, print_table
 from recorder.cli.settings import load
 from recorder.postgres.database import open_database
@@ -21,7 +20,7 @@ def ask(question: Callable[[AsyncEngine], Awaitable[Answer]], *, config: Path | 
     settings = load(config, log_level, need_accounts=False)
 
     async def put() -> Answer:
-        async with open_database(database_url(settings), settings.data_dir) as engine:
+        async with open_database(settings.database_url, settings.data_dir) as engine:
             return await question(engine)  # not require_schema: a role that may only read bi cannot see the revision
 
     return asyncio.run(put())

@@ -15,7 +15,6 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
 
     The embedded database is upgraded by itself. Rights of the roles made by `recorder db roles` are renewed.
     """
-    from recorder.access import database_url
     from recorder.cli.output import lines
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, revision
@@ -25,7 +24,7 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
     settings = load(config, log_level, need_accounts=False)
 
     async def work() -> tuple[str | None, str | None]:
-        async with open_database(database_url(settings), settings.data_dir) as engine:
+        async with open_database(settings.database_url, settings.data_dir) as engine:
             before = await revision(engine)
             await migrate(engine)
             if await roles_exist(engine):
@@ -39,7 +38,6 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
 @app.command()
 def status(json: Json = False, config: Config = None, log_level: Verbosity = "warning") -> None:
     """Show the schema's revision and how much is recorded of each account. Exit code 1 when it must be upgraded."""
-    from recorder.access import database_url
     from recorder.cli.output import SUMMARY, lines, print_json, print_table
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, revision
@@ -50,7 +48,7 @@ def status(json: Json = False, config: Config = None, log_level: Verbosity = "wa
     settings = load(config, log_level, need_accounts=False)
 
     async def work() -> tuple[str | None, Rows]:
-        async with open_database(database_url(settings), settings.data_dir) as engine:
+        async with open_database(settings.database_url, settings.data_dir) as engine:
             found = await revision(engine)
             return found, await summary(engine) if found == REVISION else []
 
@@ -71,7 +69,6 @@ def roles(config: Config = None, log_level: Verbosity = "warning") -> None:
     Grant them to login roles: CREATE ROLE grafana LOGIN PASSWORD '…' IN ROLE recorder_reader. A reader sees the
     views and functions of schema bi and nothing else.
     """
-    from recorder.access import database_url
     from recorder.cli.output import lines
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, require_schema
@@ -80,7 +77,7 @@ def roles(config: Config = None, log_level: Verbosity = "warning") -> None:
     settings = load(config, log_level, need_accounts=False)
 
     async def work() -> None:
-        async with open_database(database_url(settings), settings.data_dir) as engine:
+        async with open_database(settings.database_url, settings.data_dir) as engine:
             await require_schema(engine)
             await create_roles(engine)
 
@@ -100,9 +97,8 @@ def url(config: Config = None, log_level: Verbosity = "warning") -> None:
 
     Example: psql "$(recorder db url)". The embedded database answers while `recorder run` runs.
     """
-    from recorder.access import database_url
     from recorder.cli.settings import load
     from recorder.postgres.database import connection_string
 
     settings = load(config, log_level, need_accounts=False)
-    typer.echo(asyncio.run(connection_string(database_url(settings), settings.data_dir)))
+    typer.echo(asyncio.run(connection_string(settings.database_url, settings.data_dir)))

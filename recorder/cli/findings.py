@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.access import credentials, database_url, open_client
+from recorder.access import credentials, open_client
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
 from recorder.config.settings import Settings
@@ -61,7 +61,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     for warning in settings.warnings():
         yield Finding("configuration", Grade.WARN, warning)
     try:
-        async with open_database(database_url(settings), settings.data_dir) as engine:
+        async with open_database(settings.database_url, settings.data_dir) as engine:
             async for finding in _database(engine, settings):
                 yield finding
     except RecorderError as error:

@@ -30,7 +30,6 @@ def import_answers(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from recorder import importing
-    from recorder.access import database_url
     from recorder.cli.output import print_json, print_table, stderr
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, require_schema
@@ -49,7 +48,7 @@ def import_answers(
 
     async def work() -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
-        async with open_database(database_url(settings), settings.data_dir) as engine:
+        async with open_database(settings.database_url, settings.data_dir) as engine:
             await require_schema(engine)
             with progress:
                 task = progress.add_task("import", total=len(answers))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from recorder.access import credentials, database_url, open_client
+from recorder.access import credentials, open_client
 from recorder.backfill import Backfill, Reached
 from recorder.cli.output import lines, stderr
 from recorder.config.settings import Settings
@@ -42,7 +42,7 @@ async def backfill_accounts(settings: Settings, account: str | None, since: date
                 bars[key], completed=(reached.at - missing.since) // _SECOND, reached=f"{reached.at:%Y-%m-%d}"
             )
 
-        async with open_database(database_url(settings), settings.data_dir) as engine, open_client(settings) as client:
+        async with open_database(settings.database_url, settings.data_dir) as engine, open_client(settings) as client:
             await require_schema(engine)
             backfill = Backfill(engine, client.rest, tell)
             for each in chosen:

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         """Where the embedded database and all files go; not made yet."""
         return self.storage.data_dir or self._default_data_dir
 
+    @property
+    def database_url(self) -> str | None:
+        """Where to record, password included; ``None`` for the embedded database."""
+        return None if self.database.url is None else self.database.url.reveal()
+
     def secrets(self) -> dict[str, Secret]:
         """Return every secret by the name of its setting."""
         found = {} if self.database.url is None else {"database.url": self.database.url}

@@ -42,14 +42,20 @@ _KEPT = RowSet(
     {"account_id": "integer", "kind": "text", "digest": "text"},
     {"received_at": "timestamptz", "event_time": "timestamptz", "body": "text"},
 )
-# What a snapshot told of the same change a moment before or after gives way to the stream, which knows more.
+# What a snapshot told of the same change a moment before or after gives way to the stream, which knows more; so does a
+# close that it implied for its slot, when the stream dates it between the slot and the answer.
 _REPLACE = text(f"""
     DELETE FROM recorder.change USING ({_CHANGE.rows}) AS given
     WHERE change.account_id = given.account_id AND change.symbol = given.symbol
-      AND change.position_side = given.position_side AND change.dated_by_exchange AND change.source <> 'stream'
-      AND change.update_time >= given.update_time - interval '{SAME_CHANGE}'
-      AND change.update_time <= given.update_time + interval '{SAME_CHANGE}'
-      AND change.position_amt = given.position_amt AND change.entry_price = given.entry_price
+      AND change.position_side = given.position_side AND change.source <> 'stream'
+      AND change.position_amt = given.position_amt
+      AND CASE WHEN change.dated_by_exchange
+        THEN change.entry_price = given.entry_price
+          AND change.update_time >= given.update_time - interval '{SAME_CHANGE}'
+          AND change.update_time <= given.update_time + interval '{SAME_CHANGE}'
+        ELSE change.position_amt = 0 AND change.update_time < given.update_time
+          AND given.update_time <= change.observed_at + interval '{SAME_CHANGE}'
+      END
 """)
 _ADD_CHANGES = text(f"""
     INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}

@@ -1,7 +1,7 @@
 """The tables of schema ``recorder``. They belong to the service; people and tools read the views of schema ``bi``.
 
 Every table that grows has ``account_id`` first in its key, so that it can be distributed by account. The samples are
-partitioned by month; the database makes the partitions itself (``recorder.ensure_sample_partitions``).
+partitioned by month; the database makes the partitions itself (``recorder.ensure_partitions``).
 """
 
 from sqlalchemy import (

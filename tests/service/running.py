@@ -108,7 +108,9 @@ def write_settings(
     weight_budget: int = 5000,
     ws_api_url: str = "",
 ) -> Path:
-    """Write the recorder.toml of an operator who records every account of *exchange*; return its path.
+    """Write the recorder.toml of an operator who records the positions of *exchange*; return its path.
+
+    What these tests are about is snapshots; streams, balances and ledgers have tests of their own.
 
     With *ws_api_url* it is asked for there.
     """
@@ -120,7 +122,8 @@ def write_settings(
         exchange_and_accounts = exchange_and_accounts.replace(exchange.ws_api_url, ws_api_url)
     file.write_text(
         f'[database]\nurl = "{database}"\n[storage]\ndata_dir = "{folder / "data"}"\n[http]\nlisten = "{listen}"\n'
-        f'[snapshot]\nevery = "{every}"\ntimeout = "{timeout}"\n'
+        f'[snapshot]\nevery = "{every}"\ntimeout = "{timeout}"\nbalances = false\n'
+        "[stream]\nenabled = false\n[ledger]\nenabled = false\n"
         + exchange_and_accounts.replace("[exchange]\n", f"[exchange]\nweight_budget = {weight_budget}\n", 1),
         encoding="utf-8",
     )
