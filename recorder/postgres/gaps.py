@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.domain.gap import Gap
+from recorder.domain.gap import Gap, GapSource
 
 _ADD = text("""
     INSERT INTO recorder.gap (account_id, source, started_at, ended_at, reason)
@@ -30,18 +30,22 @@ _LAST_SNAPSHOT = text("""
 
 async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], gaps: Sequence[Gap]) -> None:
     """Add *gaps*. Of two that begin at one instant the shorter stands: what is covered is covered."""
-    if not gaps:
-        return
-    await connection.execute(
-        _ADD,
-        {
-            "account_ids": [account_ids[gap.account] for gap in gaps],
-            "sources": [gap.source for gap in gaps],
-            "started": [gap.started_at for gap in gaps],
-            "ended": [gap.ended_at for gap in gaps],
-            "reasons": [gap.reason for gap in gaps],
-        },
-    )
+    shortest: dict[tuple[str, GapSource, datetime], Gap] = {}
+    for gap in gaps:
+        known = shortest.setdefault((gap.account, gap.source, gap.started_at), gap)
+        if gap.ended_at and (known.ended_at is None or gap.ended_at < known.ended_at):
+            shortest[gap.account, gap.source, gap.started_at] = gap
+    if shortest:
+        await connection.execute(
+            _ADD,
+            {
+                "account_ids": [account_ids[gap.account] for gap in shortest.values()],
+                "sources": [gap.source for gap in shortest.values()],
+                "started": [gap.started_at for gap in shortest.values()],
+                "ended": [gap.ended_at for gap in shortest.values()],
+                "reasons": [gap.reason for gap in shortest.values()],
+            },
+        )
 
 
 async def last_snapshots(connection: AsyncConnection, accounts: Sequence[str], before: datetime) -> dict[str, datetime]:
