@@ -80,7 +80,8 @@ class Backfill:
         ledger = Ledger("income")
         for missing in _missing(known.get(ledger), wanted):
             async for page in self._rest.income(credentials, missing.since, missing.until):
-                async with self._page(account_id, ledger, missing, page.until) as connection:
+                settled = min(page.until, wanted.until - SETTLED)
+                async with self._page(account_id, ledger, missing, settled) as connection:
                     await write_income(connection, account_id, page.rows)
                 self._tell(Reached(credentials.account, ledger, missing, page.until))
 
@@ -95,20 +96,22 @@ class Backfill:
         ledger = Ledger("fill", symbol)
         for missing in _missing(known.get(ledger), wanted):
             async for page in self._rest.fills(credentials, symbol, missing.since, missing.until):
-                async with self._page(account_id, ledger, missing, page.until) as connection:
+                settled = min(page.until, wanted.until - SETTLED)
+                async with self._page(account_id, ledger, missing, settled) as connection:
                     await write_fills(connection, account_id, page.rows)
                 self._tell(Reached(credentials.account, ledger, missing, page.until))
 
     @asynccontextmanager
     async def _page(
-        self, account_id: int, ledger: Ledger, missing: Interval, until: datetime
+        self, account_id: int, ledger: Ledger, missing: Interval, settled: datetime
     ) -> AsyncIterator[AsyncConnection]:
         """A transaction in which a page is written, and with it up to when the ledger is complete."""
-        settled = max(missing.since, min(until, missing.until - SETTLED))
         with storage_errors():
             async with self._engine.begin() as connection:
                 yield connection
-                await mark_complete(connection, account_id, ledger, Interval(missing.since, settled))
+                await mark_complete(
+                    connection, account_id, ledger, Interval(missing.since, max(missing.since, settled))
+                )
 
 
 def _missing(complete: Interval | None, wanted: Interval) -> Iterator[Interval]:
