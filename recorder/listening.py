@@ -30,6 +30,15 @@ class _Told:
     position_amt: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a snapshot showed of a position, and the time of it: one that was not there is not dated by the exchange."""
+
+    position_amt: Decimal
+    time: datetime
+    is_dated: bool
+
+
 class Listening:
     """What one account's stream tells, and whether it tells everything.
 
@@ -57,13 +66,24 @@ class Listening:
         self._dated = dated
         self._told: dict[Key, _Told] = {}
         self._before: Mapping[Key, PositionState] | None = None
-        self._unexplained: dict[Key, PositionState | None] = {}
+        self._unexplained: dict[Key, _Seen] = {}
         self._gap: Gap | None = None
+        self._first_connected: datetime | None = None
 
     def not_covered_since(self, started_at: datetime) -> None:
-        """Say when the account was last watched, before the stream is first opened."""
-        if self.connected_since is None:
+        """Say when the account was last watched by an earlier process; until events came in first, nobody listened."""
+        if self._first_connected is None:
             self._open_gap(started_at, GapReason.NOT_RUNNING)
+        else:
+            self._recording.record_gap(
+                Gap(
+                    account=self.account,
+                    source=GapSource.STREAM,
+                    started_at=started_at,
+                    ended_at=max(self._first_connected, started_at),
+                    reason=GapReason.NOT_RUNNING,
+                )
+            )
 
     def deliver(self, event: Event, arrival: Arrival) -> None:
         """Record *event*, and remember what it says of positions."""
@@ -84,12 +104,13 @@ class Listening:
                 self._recording.record_stream_state(StreamState(self.account, reason, at))
             case Connected(at=at):
                 self.connected_since = at
+                self._first_connected = self._first_connected or at
                 self._before, self._unexplained = None, {}  # what is compared is covered as a whole
                 if self._gap:
                     self._recording.record_gap(self._closed(self._gap, at))
                     self._gap = None
+                    self._reconnected(self.account)
                 self._recording.record_stream_state(StreamState(self.account, "connected", at))
-                self._reconnected(self.account)
 
     def is_dead(self, snapshot: Snapshot) -> bool:
         """Whether an ok *snapshot* proves that the stream does not tell what happens.
@@ -101,26 +122,26 @@ class Listening:
         if since is None or snapshot.taken_at < since:
             return False
         self._before = now = {position.key: position for position in snapshot.positions}
-        missed = [key for key, state in self._unexplained.items() if not self._explained(key, state)]
+        missed = [key for key, seen in self._unexplained.items() if not self._explained(key, seen)]
         if missed:
             log.error("%s: %s moved, and the stream did not tell of it", self.account, missed)
         self._unexplained = {}
         if before is not None:
             for key in before.keys() | now.keys():
-                if _moved(before.get(key), now.get(key), since) and not self._explained(key, now.get(key)):
-                    self._unexplained[key] = now.get(key)
+                seen = _seen(now.get(key), snapshot.taken_at)
+                if _moved(before.get(key), now.get(key), since) and not self._explained(key, seen):
+                    self._unexplained[key] = seen
         return bool(missed)
 
-    def _explained(self, key: Key, state: PositionState | None) -> bool:
-        """Whether the stream told of *state*, or of a later one; ``None`` is flat."""
+    def _explained(self, key: Key, seen: _Seen) -> bool:
+        """Whether the stream told of what was *seen*, or of something later."""
         told = self._told.get(key)
         if told is None:
             return False
-        if state is None:
-            return not told.position_amt
-        if told.position_amt == state.position_amt and abs(state.update_time - told.time) <= TOLERANCE:
-            self._dated(state.update_time - told.time)
-        return told.position_amt == state.position_amt or told.time > state.update_time
+        is_same = told.position_amt == seen.position_amt
+        if is_same and seen.is_dated and abs(seen.time - told.time) <= TOLERANCE:
+            self._dated(seen.time - told.time)
+        return is_same or told.time > seen.time
 
     def _open_gap(self, started_at: datetime, reason: GapReason) -> None:
         if self._gap is None:
@@ -146,3 +167,9 @@ def _moved(before: PositionState | None, now: PositionState | None, since: datet
     if before is not None and now.update_time <= before.update_time:
         return False
     return now.is_dated and now.update_time > since
+
+
+def _seen(state: PositionState | None, taken_at: datetime) -> _Seen:
+    if state is None:
+        return _Seen(Decimal(0), taken_at, is_dated=False)
+    return _Seen(state.position_amt, state.update_time, is_dated=True)

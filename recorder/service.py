@@ -216,12 +216,14 @@ class Service:
                 log.warning("partitions could not be prepared, which loses nothing: %s; %s", error.what, error.why)
 
     async def _own_up(self, resumed: datetime) -> None:
-        """Record as gaps the time since each account's last snapshot, when slots passed in it: nobody was there."""
+        """Record as gaps the time since each account's last snapshot: nobody was there for stream and slots."""
         every = self._settings.snapshot.every
         with storage_errors():
             async with self._engine.connect() as connection:
                 last = await last_snapshots(connection, [each.account for each in self._accounts], resumed)
         for account, time in last.items():
+            if account in self._listening:
+                self._listening[account].not_covered_since(time)
             if slot_at(time, every) + every < resumed:
                 log.warning("%s was not watched from %s to %s", account, time, resumed)
                 self._recording.record_gap(
