@@ -6,9 +6,10 @@ from math import ceil
 from recorder.binance.client import Client
 from recorder.binance.pause import PauseFile
 from recorder.binance.signing import Credentials, Signer, hmac_signer, private_key_signer
-from recorder.binance.weight import BALANCES, INCOME, POSITIONS, WeightBudget
+from recorder.binance.weight import BALANCES, INCOME, LISTEN_KEY, POSITIONS, WeightBudget
 from recorder.config.sections import AccountSettings
 from recorder.config.settings import Settings
+from recorder.config.weight import ALLOWANCE
 from recorder.exceptions import ConfigurationError
 
 
@@ -23,13 +24,12 @@ def credentials(settings: Settings) -> list[Credentials]:
 def open_client(settings: Settings) -> Client:
     """Return the client of the configured exchange, which also heeds a pause imposed before a restart.
 
-    What the schedule does not need of the weight is left to the ledgers.
+    What the snapshots do not need of the weight is left to the ledgers.
     """
     budget = settings.exchange.weight_budget
-    scheduled = _scheduled_weight(settings, balances=balances_are_scheduled(settings))
     return Client(
         settings.exchange.ws_api_url,
-        WeightBudget(budget, background=max(0, budget - scheduled)),
+        WeightBudget(budget, background=max(0, budget - _kept_weight(settings, balances_are_scheduled(settings)))),
         stream_url=settings.exchange.stream_url,
         rest_url=settings.exchange.rest_url,
         pause_file=PauseFile(settings.data_dir / "pause.json"),
@@ -41,13 +41,15 @@ def balances_are_scheduled(settings: Settings) -> bool:
 
     Otherwise balances are asked for only as far as there is weight to spare.
     """
-    return _scheduled_weight(settings, balances=True) + 2 * INCOME <= settings.exchange.weight_budget
+    return _kept_weight(settings, balances=True) + 2 * INCOME <= settings.exchange.weight_budget
 
 
-def _scheduled_weight(settings: Settings, *, balances: bool) -> int:
-    """What the slots of a minute need."""
+def _kept_weight(settings: Settings, balances: bool) -> int:
+    """What the slots of a minute need, and one more round of all accounts, as after a start or a lost connection."""
+    accounts = len(settings.accounts)
     weight = POSITIONS + (BALANCES if balances and settings.snapshot.balances else 0)
-    return ceil(len(settings.accounts) * weight * (timedelta(minutes=1) / settings.snapshot.every))
+    rounds = timedelta(minutes=1) / settings.snapshot.every + 1
+    return ceil(accounts * weight * rounds) + accounts * LISTEN_KEY + ALLOWANCE
 
 
 def _signer(account: AccountSettings) -> Signer:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,6 +123,9 @@ async def _slots(connection: asyncpg.Connection, world: World, last: datetime) -
         f"slot to commit: median {delays[len(delays) // 2]:.3f} s, p99 {delays[len(delays) * 99 // 100]:.3f} s, "
         f"largest {delays[-1]:.3f} s (budget {COMMITTED_WITHIN} s)"
     )
+    slow = Counter(row["time"] for row in rows if row["delay"] > COMMITTED_WITHIN)
+    for slot, count in sorted(slow.items()):
+        print(f"  {slot:%H:%M:%S}: {count} snapshots later than {COMMITTED_WITHIN} s")
     print(f"samples: {await connection.fetchval('SELECT count(*) FROM recorder.sample')}")
     failures = [f"no snapshot of {name} at {slot}" for name, slot in sorted(due - answered)]
     failures += [f"{row['name']} at {row['time']}: {row['outcome']}: {row['detail']}" for row in failed]
