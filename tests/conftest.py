@@ -78,7 +78,9 @@ async def database(request: pytest.FixtureRequest, servers: dict[str, Server]) -
     name = f"test_{uuid4().hex}"
     await server.command(f"CREATE DATABASE {name} TEMPLATE recorder_template")
     yield server.database(name)
-    await server.command(f"DROP DATABASE {name} WITH (FORCE)")
+    mine = f"datname = '{name}' AND usename = current_user"
+    await server.command(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {mine}")
+    await server.command(f"DROP DATABASE {name}")  # FORCE may not end autovacuum, which this waits for
 
 
 @pytest.fixture

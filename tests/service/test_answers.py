@@ -1,6 +1,7 @@
 """Answers that come late, swapped, in pieces or not at all."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -102,12 +103,14 @@ async def test_an_answer_belongs_to_the_request_whose_id_it_carries_and_the_next
         crossed = {each: await tables.first(each, "ok", after=first.time) for each in ("main", "hedge")}
         for account, row in crossed.items():
             await tables.first(account, "ok", after=row.time)
+    held = {
+        name: {(position.symbol, position.position_side): position.amount for position in account.open_positions()}
+        for name, account in exchange.world.accounts.items()
+    }
     for account, other in (("main", "hedge"), ("hedge", "main")):
-        assert await tables.samples(account, crossed[account].time) == await tables.samples(other, first.time)
-        held = exchange.world.accounts[account].open_positions()
-        assert await tables.held(account, crossed[account].time + EVERY) == {
-            (position.symbol, position.position_side): position.amount for position in held
-        }
+        told = await tables.samples(account, crossed[account].time)
+        assert {key: Decimal(sample["position_amt"]) for key, sample in told.items()} == held[other]
+        assert await tables.held(account, crossed[account].time + EVERY) == held[account]
 
 
 @pytest.mark.parametrize("fault", [Cut(), Disconnect()], ids=["cut frame", "dropped connection"])

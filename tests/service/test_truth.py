@@ -27,7 +27,7 @@ async def test_samples_are_what_was_sent_digit_for_digit_and_history_is_what_hap
 ) -> None:
     async with recorder():
         first = await tables.first("ed25519", "ok")
-        await tables.first("ed25519", "ok", after=first.time + 4 * EVERY)
+        await tables.first("ed25519", "ok", after=first.time + 3 * EVERY)
     closes = 0
     for name, account in exchange.world.accounts.items():
         taken = await tables.snapshots(name)
