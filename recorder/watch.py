@@ -93,7 +93,7 @@ class Watch:
             await asyncio.sleep(PACE.total_seconds())
 
     def _in_order(self) -> list[str]:
-        """The accounts; where whoever is last may find no weight left for balances, each time with another one first."""
+        """The accounts, each time with another one first where the last may find no weight left for balances."""
         accounts = list(self._accounts)
         if self._balances != "spare":
             return accounts

@@ -29,6 +29,7 @@ async def test_the_demo_records_shows_it_and_leaves_nothing_behind(open_folder: 
         "Recorded",
         "Held now: bi.position_latest",
         "The newest changes: bi.position_history",
+        "What it earned: bi.pnl_series",
     ]
     for section in sections:
         assert len(section.splitlines()) > 2, section

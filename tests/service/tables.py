@@ -166,7 +166,8 @@ class Tables:
             SELECT account, slot,
                    (SELECT count(*) FROM bi.snapshot s WHERE s.account = wanted.account AND s."time" = slot) AS rows,
                    (SELECT count(*) FROM bi.gap g
-                    WHERE g.account = wanted.account AND g.source = 'snapshot' AND g.started_at < slot AND slot < g.ended_at) AS gaps
+                    WHERE g.account = wanted.account AND g.source = 'snapshot'
+                      AND g.started_at < slot AND slot < g.ended_at) AS gaps
             FROM unnest($1::text[]) AS wanted (account)
             CROSS JOIN generate_series(date_bin($4, $2, 'epoch'), $3::timestamptz, $4) AS slot
             WHERE slot >= $2
