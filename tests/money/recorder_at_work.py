@@ -1,7 +1,7 @@
 """A recorder at work: the real service on real sockets, and what it wrote into a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,9 @@ PATIENCE = 20.0  # seconds; what has not come by then is not coming
 
 LOOKED_AT = """
     SELECT count(DISTINCT account_id) FROM recorder.snapshot
-    WHERE kind = ANY (:kinds) AND outcome = 'ok' AND recorded_at > :begun
+    WHERE outcome = 'ok' AND recorded_at > :begun
+      AND (NOT :stream OR account_id IN (SELECT account_id FROM recorder.stream WHERE state = 'connected'
+        AND since > :begun))
 """
 
 State = tuple[Any, ...]
@@ -33,6 +35,7 @@ class RecorderAtWork:
     """
 
     def __init__(self, exchange: Simulator, engine: AsyncEngine, database: str, folder: Path) -> None:
+        exchange.meter.limit = 1_000_000  # a back-fill within the exchange's own limit takes minutes
         self.exchange = exchange
         self._engine = engine
         self._database = database
@@ -50,7 +53,7 @@ class RecorderAtWork:
             '[http]\nlisten = ""\n'
             f"{ledgers}"
             + settings_text(self.exchange, self.exchange.world.accounts.values(), self._folder).replace(
-                "[exchange]\n", "[exchange]\nweight_budget = 2000\n"
+                "[exchange]\n", "[exchange]\nweight_budget = 1000000\n"
             )
         )
         return Settings.load(file, {}, self._folder)
@@ -62,15 +65,15 @@ class RecorderAtWork:
         begun = datetime.now(UTC)
         service = asyncio.create_task(run(self.settings(every=every, stream=stream, ledger=ledger), stop))
         try:
-            await self._is_listening(begun, service, ["reconnect"] if stream else ["start", "slot"])
+            await self._is_listening(begun, service, stream=stream)
             yield
         finally:
             stop.set()
             await service
 
-    async def _is_listening(self, begun: datetime, service: asyncio.Task[None], kinds: Sequence[str]) -> None:
+    async def _is_listening(self, begun: datetime, service: asyncio.Task[None], *, stream: bool) -> None:
         async with asyncio.timeout(PATIENCE):
-            while await self.value(LOOKED_AT, kinds=list(kinds), begun=begun) < len(self.exchange.world.accounts):
+            while await self.value(LOOKED_AT, stream=stream, begun=begun) < len(self.exchange.world.accounts):
                 if service.done():
                     await service
                 await asyncio.sleep(0.02)

@@ -26,7 +26,7 @@ LOOKED_AGAIN = """
     ) AS s
     WHERE g.source = 'stream'
 """
-RECONNECTED = "SELECT count(*) > :gaps FROM recorder.snapshot WHERE kind = 'reconnect' AND outcome = 'ok'"
+RECONNECTED = "SELECT count(*) >= :gaps FROM recorder.snapshot WHERE kind = 'reconnect' AND outcome = 'ok'"
 SOON = timedelta(seconds=1)
 
 
