@@ -1,0 +1,163 @@
+"""What one account's stream tells, and when a snapshot proves that it does not."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+
+from recorder.domain.event import AccountUpdate, Arrival, StreamPosition
+from recorder.domain.gap import Gap
+from recorder.domain.position import Position
+from recorder.domain.snapshot import Kind, Snapshot
+from recorder.domain.stream import Connected, LossReason, Lost
+from recorder.listening import Listening
+from recorder.recording import Recording
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Recorded:
+    """Takes what a recording takes, and keeps the gaps."""
+
+    def __init__(self) -> None:
+        self.gaps: list[Gap] = []
+
+    def record_event(self, told: Any) -> None:
+        pass
+
+    def record_stream_state(self, state: Any) -> None:
+        pass
+
+    def record_gap(self, gap: Gap) -> None:
+        self.gaps.append(gap)
+
+
+class Ears:
+    """A listening whose surroundings are lists."""
+
+    def __init__(self) -> None:
+        self.recorded = Recorded()
+        self.reconnected: list[str] = []
+        self.dated: list[timedelta] = []
+        self.listening = Listening(
+            "main",
+            cast("Recording", self.recorded),
+            reconnected=self.reconnected.append,
+            dated=self.dated.append,
+        )
+
+    def tell(self, seconds: float, amount: str) -> None:
+        position = StreamPosition(
+            symbol="BTCUSDT",
+            position_side="BOTH",
+            position_amt=Decimal(amount),
+            entry_price=Decimal(100),
+            break_even_price=None,
+            accumulated_realized=Decimal(0),
+            unrealized_profit=Decimal(0),
+            margin_type="cross",
+            isolated_wallet=Decimal(0),
+            margin_asset="USDT",
+        )
+        event = AccountUpdate(
+            time=at(seconds),
+            event_time=at(seconds),
+            reason="ORDER",
+            balances=(),
+            positions=(position,),
+            symbol=None,
+            raw="{}",
+        )
+        self.listening.deliver(event, Arrival(number=1, received_at=at(seconds), clock_offset=None))
+
+    def is_dead(self, seconds: float, *held: tuple[str, float]) -> bool:
+        positions = tuple(
+            Position(
+                symbol="BTCUSDT",
+                position_side="BOTH",
+                position_amt=Decimal(amount),
+                entry_price=Decimal(100),
+                update_time=at(updated),
+                mark_price=Decimal(100),
+                unrealized_profit=Decimal(0),
+            )
+            for amount, updated in held
+        )
+        return self.listening.is_dead(
+            Snapshot(account="main", time=at(seconds), kind=Kind.SLOT, taken_at=at(seconds), positions=positions)
+        )
+
+    @property
+    def gaps(self) -> list[tuple[str, datetime, datetime | None]]:
+        return [(gap.reason, gap.started_at, gap.ended_at) for gap in self.recorded.gaps]
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def ears() -> Ears:
+    """Connected at second 0, with a snapshot at second 1 that shows 1 BTC."""
+    ears = Ears()
+    ears.listening.changed(Connected(at(0)))
+    ears.is_dead(1, ("1", -50))
+    return ears
+
+
+def test_a_state_that_moved_without_an_event_proves_it_a_slot_later(ears: Ears) -> None:
+    assert not ears.is_dead(10, ("2", 9))
+    assert ears.is_dead(20, ("2", 9))
+
+
+def test_a_position_that_vanished_without_an_event_proves_it(ears: Ears) -> None:
+    assert not ears.is_dead(10)
+    assert ears.is_dead(20)
+
+
+def test_an_event_that_comes_after_the_snapshot_explains_it(ears: Ears) -> None:
+    assert not ears.is_dead(10, ("2", 9.99))
+    ears.tell(9.99, "2")
+    assert not ears.is_dead(20, ("2", 9.99))
+
+
+def test_a_position_that_was_opened_again_since_is_no_proof(ears: Ears) -> None:
+    ears.tell(9, "0")
+    ears.tell(10.5, "3")  # before the answer of second 10 was compared
+    assert not ears.is_dead(10)
+    assert not ears.is_dead(20, ("3", 10.5))
+
+
+def test_what_changed_before_the_connection_is_no_proof() -> None:
+    ears = Ears()
+    ears.listening.changed(Connected(at(0)))
+    assert not ears.is_dead(1)
+    assert not ears.is_dead(10, ("2", -5))
+    assert not ears.is_dead(20, ("2", -5))
+
+
+def test_the_difference_of_the_two_times_is_told(ears: Ears) -> None:
+    ears.tell(9, "2")
+    assert not ears.is_dead(10, ("2", 9.004))
+    assert ears.dated == [timedelta(milliseconds=4)]
+
+
+def test_a_loss_opens_one_gap_that_the_next_connection_closes(ears: Ears) -> None:
+    ears.listening.changed(Lost(at(5), LossReason.CONNECTION_LOST))
+    assert ears.gaps == [("connection_lost", at(5), None)]
+    assert not ears.reconnected
+    ears.listening.changed(Connected(at(7)))
+    assert ears.gaps[1:] == [("connection_lost", at(5), at(7))]
+    assert ears.reconnected == ["main"]
+
+
+@pytest.mark.parametrize("connected_first", [True, False])
+def test_the_time_before_this_process_is_a_gap_until_the_first_connection(connected_first: bool) -> None:
+    ears = Ears()
+    if not connected_first:
+        ears.listening.not_covered_since(at(-60))
+    ears.listening.changed(Connected(at(0)))
+    if connected_first:
+        ears.listening.not_covered_since(at(-60))
+    assert ears.gaps[-1] == ("not_running", at(-60), at(0))
