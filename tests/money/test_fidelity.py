@@ -60,7 +60,9 @@ async def test_every_change_is_in_the_history_once_and_nothing_else(recorder_at:
     assert not gaps
     assert slots > LIVE  # of four accounts; so most changes were told by both
     for name, account in world.accounts.items():
-        history = last_of_each_instant(state for state in account.truth.states if since < state.update_time <= until)
+        history = last_of_each_instant(
+            state for state in account.truth.states if state.update_time and since < state.update_time <= until
+        )
         assert len(history) > LIVE
         begun = {
             (symbol, side): time for symbol, side, time, *_ in reversed(last_of_each_instant(account.truth.states))
