@@ -17,7 +17,8 @@ check: $(VENV)/.dev ## style, types and layers
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/service --ignore tests/money
+	$(BIN)/pytest tests/service tests/money # by the clock, and so one after the other
 
 soak: $(VENV)/.dev ## 50 accounts for five minutes, with figures
 	$(BIN)/python -m tests.benchmarks.soak
@@ -25,6 +26,9 @@ soak: $(VENV)/.dev ## 50 accounts for five minutes, with figures
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs/schema.md: $(VENV)/.dev migrations ## what the database says of itself
+	$(BIN)/python -m tests.postgres.schema_page > $@.new && mv $@.new $@
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -22,7 +22,8 @@ _SESSION = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "30s",
 }
-_SAME_DATA_FAILS_AGAIN = ("22", "23", "54")  # SQLSTATE classes: bad data, violated constraint, limit exceeded
+_SAME_DATA_FAILS_AGAIN = ("21", "22", "23", "54")  # SQLSTATE classes: the same row twice, bad data, constraint, limit
+_CHECK_VIOLATION = "23514"
 _NO_SUCH_OBJECT = frozenset({"3F000", "42P01", "42703", "42883"})
 _FIXES = {
     "28P01": "put the right password into database.url",
@@ -82,6 +83,9 @@ def _translate(error: Exception) -> StorageError:
     cause = cause.__cause__ or cause  # SQLAlchemy keeps the driver's own error there
     state = getattr(cause, "sqlstate", None) or ""
     why = " ".join(str(cause).split()) or type(cause).__name__
+    if state == _CHECK_VIOLATION and getattr(cause, "constraint_name", None) is None:
+        # Not a check of ours but the bounds of a partition: one was made while the row was on its way to another.
+        return StorageUnavailable("a partition was made at this very moment", why=why, fix="nothing: it is tried again")
     if state.startswith(_SAME_DATA_FAILS_AGAIN) or (isinstance(cause, asyncpg.DataError) and not state):
         return StorageRefused("PostgreSQL refused the data", why=why)
     if state in _NO_SUCH_OBJECT:

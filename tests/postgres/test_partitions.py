@@ -68,7 +68,7 @@ async def test_a_month_begins_and_ends_at_midnight_utc_whatever_the_time_zone_of
     begin, end = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
     connection = await asyncpg.connect(database, server_settings={"TimeZone": "Pacific/Auckland"})
     try:
-        await connection.execute("SELECT recorder.ensure_sample_partitions($1, $1)", begin)
+        await connection.execute("SELECT recorder.ensure_partitions($1, $1)", begin)
     finally:
         await connection.close()
 
@@ -117,13 +117,19 @@ async def test_callers_at_the_same_time_do_not_fail(engine: AsyncEngine) -> None
 
 async def test_writers_and_the_making_of_months_do_not_hinder_one_another(engine: AsyncEngine) -> None:
     start = datetime(2026, 1, 31, 23, 50, tzinfo=UTC)
-    snapshots = [sampled(start + minute * timedelta(minutes=1)) for minute in range(20)]
+    snapshots = [sampled(start + day * timedelta(days=1)) for day in range(100)]
 
-    await asyncio.gather(
-        *(write(engine, [snapshot]) for snapshot in snapshots), prepare_partitions(engine, start, snapshots[-1].time)
-    )
+    async def write_all() -> None:
+        for snapshot in snapshots:
+            await write(engine, [snapshot])
 
-    assert len(await places(engine)) == 20
+    async def make_months() -> None:
+        for snapshot in snapshots[::20]:
+            await prepare_partitions(engine, snapshot.time, snapshot.time)
+
+    await asyncio.gather(write_all(), make_months())
+
+    assert len(await places(engine)) == 100
 
 
 async def test_centuries_are_refused(engine: AsyncEngine) -> None:

@@ -28,7 +28,18 @@ pytestmark = pytest.mark.every_postgres
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-VIEWS = ("position_sample", "position_history", "position_latest", "snapshot", "gap", "freshness")
+FILLED = {
+    "position_sample",
+    "position_history",
+    "position_latest",
+    "snapshot",
+    "freshness",
+    "pnl_curve",
+    "pnl_daily",
+    "position_episode",
+}
+"""The views that show something of what the fixture records: positions, without gaps, balances and ledgers."""
+VIEWS = (*FILLED, "gap", "account_equity", "fill", "income")
 TABLES = ("account", "snapshot", "sample", "sample_default", "change", "gap", "alembic_version")
 NO_WRITING = (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)  # a view of a join
 
@@ -111,12 +122,12 @@ async def test_a_reader_reads_every_view_and_calls_every_function(engine: AsyncE
         functions = await connection.scalars(
             text("SELECT proname FROM pg_proc WHERE pronamespace = 'bi'::regnamespace")
         )
-        assert list(functions) == ["positions_at"]
+        assert sorted(functions) == ["pnl_series", "positions_at"]
 
     assert views == set(VIEWS)
     for view in VIEWS:
         rows = await reader.connection.fetch(f"SELECT * FROM bi.{view}")
-        assert bool(rows) == (view != "gap")
+        assert bool(rows) == (view in FILLED)
     (row,) = await reader.connection.fetch("SELECT * FROM bi.positions_at($1)", NOON + MINUTE)
     assert row["position_amt"] == 2
 

@@ -232,7 +232,7 @@ async def test_schema_bi_has_views_and_functions_only_with_exact_numbers_and_tim
         )
         assert set(kinds) == {"v"}
         assert set(types) <= {
-            "text", "numeric", "timestamp with time zone", "interval", "integer", "bigint", "jsonb",
+            "text", "numeric", "timestamp with time zone", "interval", "integer", "bigint", "jsonb", "boolean", "date",
         }  # fmt: skip
 
 

@@ -47,6 +47,12 @@ async def test_every_view_answers(engine: AsyncEngine) -> None:
         "snapshot": 1,
         "freshness": 1,
         "gap": 0,
+        "pnl_curve": 1,
+        "pnl_daily": 1,
+        "position_episode": 1,
+        "account_equity": 0,
+        "fill": 0,
+        "income": 0,
     }
 
 

@@ -82,6 +82,8 @@ BEGIN
     ending := (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC';
     name := 'sample_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
     IF to_regclass('recorder.' || name) IS NULL THEN
+      -- Writers wait, or were first: none may be on its way into the default partition when its bounds change.
+      LOCK TABLE recorder.sample IN SHARE ROW EXCLUSIVE MODE;
       EXECUTE format('CREATE TABLE recorder.%I (LIKE recorder.sample INCLUDING DEFAULTS)', name);
       EXECUTE format(
         'WITH moved AS (DELETE FROM recorder.sample_default WHERE "time" >= %L AND "time" < %L RETURNING *) '

@@ -18,6 +18,8 @@ BEGIN
       ending := (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC';
       name := parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
       IF to_regclass('recorder.' || name) IS NULL THEN
+        -- Writers wait, or were first: none may be on its way into the default partition when its bounds change.
+        EXECUTE format('LOCK TABLE recorder.%I IN SHARE ROW EXCLUSIVE MODE', parent);
         EXECUTE format('CREATE TABLE recorder.%I (LIKE recorder.%I INCLUDING DEFAULTS)', name, parent);
         EXECUTE format(
           'WITH moved AS (DELETE FROM recorder.%I WHERE "time" >= %L AND "time" < %L RETURNING *) '
