@@ -6,12 +6,6 @@ ALTER TABLE recorder.change ADD COLUMN event_time timestamptz;
 COMMENT ON COLUMN recorder.change.event_time IS
   'When the exchange sent the event that told of it; of several events about one instant the last one stands.';
 
-COMMENT ON COLUMN bi.gap.reason IS
-  'Why nobody watched: not_running (the service was down), buffer_full (the database was away for longer than the memory lasts); '
-  'of the stream also connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed).';
-COMMENT ON COLUMN bi.gap.repaired_by IS
-  'What filled the interval afterwards: ledgers (fills and income are complete; prices and margins are not known); null: nothing did.';
-
 CREATE TABLE recorder.balance (
   account_id              integer NOT NULL,
   "time"                  timestamptz NOT NULL,
