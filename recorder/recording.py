@@ -8,27 +8,17 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.binance.client import PositionsAnswer
-from recorder.domain.balance import Balance
 from recorder.domain.event import AccountUpdate, KeptEvent, Trade
 from recorder.domain.gap import Gap, GapReason, GapSource
-from recorder.domain.snapshot import Kind, Outcome, Snapshot
+from recorder.domain.snapshot import Outcome, Snapshot
 from recorder.domain.stream import StreamState
 from recorder.exceptions import (
-    AccountRejected,
-    AnswerTimeout,
-    ClockRejected,
-    ExchangeError,
-    ExchangeUnavailable,
-    MalformedAnswer,
-    RateLimited,
-    RequestRejected,
     StorageError,
     StorageRefused,
 )
@@ -49,63 +39,7 @@ BACKLOG_ROWS = 20_000
 _BATCH_ROWS = 2_000
 _LONGEST_PAUSE = 5.0
 
-_OUTCOMES: tuple[tuple[type[ExchangeError], Outcome], ...] = (
-    (AnswerTimeout, Outcome.TIMEOUT),
-    (ExchangeUnavailable, Outcome.UNREACHABLE),
-    (RateLimited, Outcome.RATE_LIMITED),
-    (ClockRejected, Outcome.CLOCK),
-    (AccountRejected, Outcome.ACCOUNT_REJECTED),
-    (RequestRejected, Outcome.REQUEST_REJECTED),
-    (MalformedAnswer, Outcome.MALFORMED),
-)
-
 log = logging.getLogger(__name__)
-
-
-async def take_snapshot(
-    account: str, time: datetime, kind: Kind, ask: Callable[[], Awaitable[PositionsAnswer]], *, detail: str = ""
-) -> Snapshot:
-    """Ask for an account's positions and return what came of it; every way the exchange can fail is an outcome."""
-    started = datetime.now(UTC)
-    try:
-        answer = await ask()
-    except ExchangeError as error:
-        given_up = datetime.now(UTC)
-        return Snapshot(
-            account=account,
-            time=time,
-            kind=kind,
-            taken_at=given_up,
-            duration=given_up - started,
-            outcome=_outcome(error),
-            detail="; ".join(filter(None, (error.what, error.why, error.fix, detail))),
-        )
-    return Snapshot(
-        account=account,
-        time=time,
-        kind=kind,
-        taken_at=answer.taken_at,
-        duration=answer.duration,
-        clock_offset=answer.clock_offset,
-        detail=detail,
-        positions=answer.positions,
-    )
-
-
-async def take_balances(
-    ask: Callable[[], Awaitable[tuple[Balance, ...]]],
-) -> tuple[Outcome | None, tuple[Balance, ...]]:
-    """Ask for an account's balances and return what came of it; ``None`` when there was no weight to spare for it."""
-    try:
-        return Outcome.OK, await ask()
-    except RateLimited:
-        return None, ()
-    except ExchangeError as error:
-        return _outcome(error), ()
-
-
-def _outcome(error: ExchangeError) -> Outcome:
-    return next(outcome for failure, outcome in _OUTCOMES if isinstance(error, failure))
 
 
 @dataclass(frozen=True, slots=True)

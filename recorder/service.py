@@ -12,6 +12,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.access import balances_are_scheduled, credentials, open_client
+from recorder.asking import take_snapshot
 from recorder.backfill import Backfill
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
@@ -26,7 +27,7 @@ from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.gaps import last_snapshots
 from recorder.postgres.samples import prepare_partitions
-from recorder.recording import Recording, take_snapshot, write
+from recorder.recording import Recording, write
 from recorder.schedule import Schedule
 from recorder.vitals import Vitals, export
 from recorder.watch import Watch
