@@ -65,7 +65,7 @@ class Listening:
         self._reconnected = reconnected
         self._dated = dated
         self._told: dict[Key, _Told] = {}
-        self._before: Mapping[Key, PositionState] | None = None
+        self._before: Mapping[Key, PositionState] = {}
         self._unexplained: dict[Key, _Seen] = {}
         self._gap: Gap | None = None
         self._first_connected: datetime | None = None
@@ -105,7 +105,7 @@ class Listening:
             case Connected(at=at):
                 self.connected_since = at
                 self._first_connected = self._first_connected or at
-                self._before, self._unexplained = None, {}  # what is compared is covered as a whole
+                self._before, self._unexplained = {}, {}  # what moved before this moment need not be told of
                 if self._gap:
                     self._recording.record_gap(self._closed(self._gap, at))
                     self._gap = None
@@ -126,11 +126,10 @@ class Listening:
         if missed:
             log.error("%s: %s moved, and the stream did not tell of it", self.account, missed)
         self._unexplained = {}
-        if before is not None:
-            for key in before.keys() | now.keys():
-                seen = _seen(now.get(key), snapshot.taken_at)
-                if _moved(before.get(key), now.get(key), since) and not self._explained(key, seen):
-                    self._unexplained[key] = seen
+        for key in before.keys() | now.keys():
+            seen = _seen(now.get(key), snapshot.taken_at)
+            if _moved(before.get(key), now.get(key), since) and not self._explained(key, seen):
+                self._unexplained[key] = seen
         return bool(missed)
 
     def _explained(self, key: Key, seen: _Seen) -> bool:
