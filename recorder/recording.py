@@ -120,7 +120,7 @@ class Recording:
             except StorageError as error:
                 self._failed(error)
                 attempt += 1
-                await asyncio.sleep(random.uniform(0.5, 1) * min(_LONGEST_PAUSE, 0.1 * 2**attempt))  # noqa: S311
+                await asyncio.sleep(pause_after(attempt))
                 continue
             attempt = 0
             await self._done(batch, new)
@@ -218,6 +218,12 @@ class Recording:
     def _note(self, snapshot: Snapshot) -> None:
         for newest in (self._committed, self._committed_ok) if snapshot.ok else (self._committed,):
             newest[snapshot.account] = max(newest.get(snapshot.account, snapshot.time), snapshot.time)
+
+
+def pause_after(failures: int) -> float:
+    """Return the seconds to wait after so many failures in a row: doubling from 0.1 to 0.2 up to 5, with jitter."""
+    longest = min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10))  # an outage of hours must not overflow
+    return random.uniform(longest / 2, longest)  # noqa: S311 - not secret
 
 
 async def write(engine: AsyncEngine, items: Sequence[Item]) -> list[Snapshot]:
