@@ -15,14 +15,12 @@ def run(config: Config = None, log_level: Verbosity = "info") -> None:
     """
     from recorder.cli.settings import load
     from recorder.cli.signals import stop_signals
-    from recorder.logs import configure_logging
     from recorder.service import run as serve
 
     settings = load(config, log_level)
-    redactor = configure_logging(log_level, json=None, secrets=settings.secret_values())
 
     async def until_stopped() -> None:
-        await serve(settings, stop_signals(), learned_secret=redactor.add)
+        await serve(settings, stop_signals())
 
     asyncio.run(until_stopped())
 
