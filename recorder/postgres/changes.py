@@ -71,23 +71,25 @@ _RETRACT = text(f"""
 """)
 # Nobody promises that updateTime is the very time of the event, so a state that the stream told of a moment before or
 # after is the same change. Nor is a close that a snapshot implies one of its own, when the stream dates it between the
-# slot and the answer. See also recorder.postgres.events, for when the event comes second.
+# slot and the answer. See also recorder.postgres.events, for when the event comes second. Asked row by row, it is a
+# short range of the key; as an anti-join, PostgreSQL would read the whole table for a round of snapshots.
 _ADD = text(f"""
     INSERT INTO recorder.change ({_CHANGE.names})
     SELECT given.* FROM ({_CHANGE.rows}) AS given
-    WHERE NOT EXISTS (
-      SELECT FROM recorder.change told
+    WHERE (
+      SELECT true FROM recorder.change told
       WHERE told.account_id = given.account_id AND told.symbol = given.symbol
         AND told.position_side = given.position_side AND told.dated_by_exchange AND told.source = 'stream'
         AND told.position_amt = given.position_amt
+        AND told.update_time >= CASE WHEN given.dated_by_exchange
+          THEN given.update_time - interval '{SAME_CHANGE}' ELSE given.update_time END
+        AND told.update_time <= CASE WHEN given.dated_by_exchange
+          THEN given.update_time + interval '{SAME_CHANGE}' ELSE given.observed_at + interval '{SAME_CHANGE}' END
+        AND told.update_time <> given.update_time
         AND CASE WHEN given.dated_by_exchange
-          THEN told.entry_price = given.entry_price AND told.update_time <> given.update_time
-            AND told.update_time >= given.update_time - interval '{SAME_CHANGE}'
-            AND told.update_time <= given.update_time + interval '{SAME_CHANGE}'
-          ELSE given.position_amt = 0 AND told.update_time > given.update_time
-            AND told.update_time <= given.observed_at + interval '{SAME_CHANGE}'
-        END
-    )
+          THEN told.entry_price = given.entry_price ELSE given.position_amt = 0 END
+      LIMIT 1
+    ) IS NULL
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
     DO UPDATE SET {_CHANGE.replace} WHERE excluded.snapshot_time < change.snapshot_time
 """)

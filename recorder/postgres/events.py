@@ -43,19 +43,29 @@ _KEPT = RowSet(
     {"received_at": "timestamptz", "event_time": "timestamptz", "body": "text"},
 )
 # What a snapshot told of the same change a moment before or after gives way to the stream, which knows more; so does a
-# close that it implied for its slot, when the stream dates it between the slot and the answer.
+# close that it implied for its slot, when the stream dates it between the slot and the answer. Each of the two is a
+# short range of an index, however long the history of the position is.
 _REPLACE = text(f"""
-    DELETE FROM recorder.change USING ({_CHANGE.rows}) AS given
-    WHERE change.account_id = given.account_id AND change.symbol = given.symbol
-      AND change.position_side = given.position_side AND change.source <> 'stream'
-      AND change.position_amt = given.position_amt
-      AND CASE WHEN change.dated_by_exchange
-        THEN change.entry_price = given.entry_price
-          AND change.update_time >= given.update_time - interval '{SAME_CHANGE}'
-          AND change.update_time <= given.update_time + interval '{SAME_CHANGE}'
-        ELSE change.position_amt = 0 AND change.update_time < given.update_time
-          AND given.update_time <= change.observed_at + interval '{SAME_CHANGE}'
-      END
+    DELETE FROM recorder.change USING (
+      SELECT told.account_id, told.symbol, told.position_side, told.update_time, told.dated_by_exchange
+      FROM ({_CHANGE.rows}) AS given
+      CROSS JOIN LATERAL (
+        SELECT c.* FROM recorder.change c
+        WHERE c.account_id = given.account_id AND c.symbol = given.symbol AND c.position_side = given.position_side
+          AND c.dated_by_exchange AND c.entry_price = given.entry_price
+          AND c.update_time >= given.update_time - interval '{SAME_CHANGE}'
+          AND c.update_time <= given.update_time + interval '{SAME_CHANGE}'
+        UNION ALL
+        SELECT c.* FROM recorder.change c
+        WHERE c.account_id = given.account_id AND c.symbol = given.symbol AND c.position_side = given.position_side
+          AND NOT c.dated_by_exchange AND c.position_amt = 0
+          AND c.observed_at >= given.update_time - interval '{SAME_CHANGE}' AND c.update_time < given.update_time
+      ) AS told
+      WHERE told.source <> 'stream' AND told.position_amt = given.position_amt
+    ) AS gone
+    WHERE change.account_id = gone.account_id AND change.symbol = gone.symbol
+      AND change.position_side = gone.position_side AND change.update_time = gone.update_time
+      AND change.dated_by_exchange = gone.dated_by_exchange
 """)
 _ADD_CHANGES = text(f"""
     INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}

@@ -109,6 +109,14 @@ change = Table(
     Column("snapshot_time", INSTANT),
     Column("observed_at", INSTANT, nullable=False),
     Column("event_time", INSTANT),
+    Index(
+        "change_undated_idx",
+        "account_id",
+        "symbol",
+        "position_side",
+        "observed_at",
+        postgresql_where=text("NOT dated_by_exchange"),
+    ),
 )
 
 gap = Table(

@@ -1,5 +1,6 @@
 DROP FUNCTION bi.pnl_series(text, text, timestamptz, timestamptz, interval);
 DROP VIEW bi.position_episode, bi.pnl_daily, bi.account_equity, bi.pnl_curve, bi.income, bi.fill;
+DROP INDEX recorder.change_undated_idx;
 ALTER TABLE recorder.change DROP COLUMN event_time; -- before the view that takes every column
 
 -- A change that a snapshot dated and that repeats the state already in force says nothing new: it is left out.

@@ -5,6 +5,8 @@ COMMENT ON COLUMN recorder.snapshot.balance_outcome IS
 ALTER TABLE recorder.change ADD COLUMN event_time timestamptz;
 COMMENT ON COLUMN recorder.change.event_time IS
   'When the exchange sent the event that told of it; of several events about one instant the last one stands.';
+-- For an event that tells of a close which a snapshot has implied: those that were seen after it, of one position.
+CREATE INDEX change_undated_idx ON recorder.change (account_id, symbol, position_side, observed_at) WHERE NOT dated_by_exchange;
 
 CREATE TABLE recorder.balance (
   account_id              integer NOT NULL,
