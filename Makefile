@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check tests soak format clean
+.PHONY: demo test check tests bench soak format clean
 
 demo: $(VENV)/.demo ## see it work: simulated exchange, embedded PostgreSQL, recorder
 	$(BIN)/recorder demo
@@ -19,6 +19,9 @@ check: $(VENV)/.dev ## style, types and layers
 tests: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/service --ignore tests/money
 	$(BIN)/pytest tests/service tests/money # by the clock, and so one after the other
+
+bench: $(VENV)/.dev ## from an event on the wire to its commit, with figures
+	$(BIN)/python -m tests.benchmarks.events
 
 soak: $(VENV)/.dev ## 50 accounts for five minutes, with figures
 	$(BIN)/python -m tests.benchmarks.soak

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.event import AccountUpdate, Arrival, Event, KeptEvent, ListenKeyExpired, Trade
 from recorder.postgres.changes import SAME_CHANGE
-from recorder.postgres.ledgers import write_fills
+from recorder.postgres.ledgers import write_fills_of_accounts
 from recorder.postgres.rowset import RowSet, number
 
 _CHANGE = RowSet(
@@ -103,15 +103,14 @@ async def write_events(connection: AsyncConnection, account_ids: Mapping[str, in
             case AccountUpdate():
                 updates.append((account_ids[each.account], each.arrival, each.event))
             case Trade():
-                trades.append((account_ids[each.account], each.event))
+                trades.append((account_ids[each.account], each.event.fill))
             case KeptEvent():
                 kept.append((account_ids[each.account], each.arrival, each.event))
             case ListenKeyExpired():
                 pass  # the gap that it opens tells of it
     await _write_changes(connection, updates)
     await _write_balances(connection, updates)
-    for account_id in {account_id for account_id, _ in trades}:
-        await write_fills(connection, account_id, [trade.fill for owner, trade in trades if owner == account_id])
+    await write_fills_of_accounts(connection, trades)
     await _write_kept(connection, kept)
 
 

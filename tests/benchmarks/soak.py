@@ -9,16 +9,10 @@ simulator's own record is not in the history, or a budget is not kept:
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import asyncpg
 
@@ -28,6 +22,7 @@ from recorder.simulator.scenario import Scenario
 from recorder.simulator.settings import settings_text
 from recorder.simulator.trader import Habits
 from recorder.simulator.world import World
+from tests.benchmarks.recorder_process import COMMAND, Usage, output, recorder_run, temporary_folder, write_config
 
 EVERY = timedelta(seconds=10)
 MILLISECOND = timedelta(milliseconds=1)
@@ -38,22 +33,6 @@ COMMITTED_WITHIN = 1.0  # seconds after the slot
 MEMORY_MB = 180
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the recorder's process used: the largest resident memory so far in MB, and processor seconds."""
-
-    resident_mb: float
-    cpu_seconds: float
-
-    @classmethod
-    def of(cls, pid: int) -> "Usage":
-        status = Path(f"/proc/{pid}/status").read_text()
-        (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks = int(fields[11]) + int(fields[12])
-        return cls(int(peak) / 1024, ticks / os.sysconf("SC_CLK_TCK"))
-
-
 async def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5)
@@ -61,46 +40,26 @@ async def main(arguments: Sequence[str]) -> int:
     began = datetime.now(UTC)
     habits = Habits(positions=POSITIONS, pause=timedelta(seconds=30), rest=timedelta(seconds=25))
     world = Scenario(accounts=ACCOUNTS, habits=habits).world(1, began)
-    with _folder() as folder:
+    with temporary_folder("soak") as folder:
         async with Simulator(world) as exchange:
-            config = _config(folder, exchange)
-            command = [sys.executable, "-c", "from recorder.cli.main import main; main()"]
-            recorder = await asyncio.create_subprocess_exec(*command, "run", "--config", str(config))
-            await asyncio.sleep(minutes * 60)
-            usage = Usage.of(recorder.pid)
-            lasted = datetime.now(UTC) - began
-            url = (await _output(*command, "db", "url", "--config", str(config))).strip()
-            connection = await asyncpg.connect(url)
-            last_slot = slot_at(datetime.now(UTC), EVERY)
-            await asyncio.sleep(2)
-            failures = [*await _slots(connection, world, last_slot), *await _closes(connection, world, last_slot)]
-            await connection.close()
-            recorder.send_signal(signal.SIGTERM)
-            code = await recorder.wait()
-    if code != 0:
-        failures.append(f"recorder run ended with exit code {code}")
-    print(f"resident memory, largest: {usage.resident_mb:.0f} MB (budget {MEMORY_MB})")
+            accounts = settings_text(exchange, world.accounts.values(), folder)
+            config = write_config(folder, accounts, every=f"{EVERY.seconds}s", weight_budget=WEIGHT_BUDGET)
+            async with recorder_run(config) as recorder:
+                await asyncio.sleep(minutes * 60)
+                usage = Usage.of(recorder.pid)
+                lasted = datetime.now(UTC) - began
+                url = (await output(*COMMAND, "db", "url", "--config", str(config))).strip()
+                connection = await asyncpg.connect(url)
+                last_slot = slot_at(datetime.now(UTC), EVERY)
+                await asyncio.sleep(2)
+                failures = [*await _slots(connection, world, last_slot), *await _closes(connection, world, last_slot)]
+                await connection.close()
+    print(f"resident memory, largest: {usage.peak_mb:.0f} MB (budget {MEMORY_MB})")
     print(f"processor: {100 * usage.cpu_seconds / lasted.total_seconds():.1f} % of a core")
-    if usage.resident_mb > MEMORY_MB:
+    if usage.peak_mb > MEMORY_MB:
         failures.append("too much memory")
     print("\n".join(f"FAILED: {failure}" for failure in failures) or "all held")
     return 1 if failures else 0
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="recorder-soak-") as name:
-        Path(name).chmod(0o711)  # started as root, PostgreSQL runs as another user
-        yield Path(name)
-
-
-def _config(folder: Path, exchange: Simulator) -> Path:
-    storage = f'[storage]\ndata_dir = "{folder / "data"}"\n[snapshot]\nevery = "{EVERY.seconds}s"\n'
-    exchange_settings = settings_text(exchange, exchange.world.accounts.values(), folder)
-    limits = exchange_settings.replace("[exchange]\n", f"[exchange]\nweight_budget = {WEIGHT_BUDGET}\n")
-    config = folder / "recorder.toml"
-    config.write_text(f'{storage}[http]\nlisten = ""\n{limits}', encoding="utf-8")
-    return config
 
 
 async def _slots(connection: asyncpg.Connection, world: World, last: datetime) -> list[str]:
@@ -155,12 +114,6 @@ async def _closes(connection: asyncpg.Connection, world: World, last: datetime) 
     ]
     print(f"closes: {len(closes)} in the simulator's own record, {len(missing)} of them not in the history")
     return [f"close not recorded: {close}" for close in missing]
-
-
-async def _output(*command: str) -> str:
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    return output.decode()
 
 
 if __name__ == "__main__":

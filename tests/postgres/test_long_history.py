@@ -23,9 +23,10 @@ SYMBOLS = [f"SYMBOL{number}USDT" for number in range(50)]
 POSITIONS = len(ACCOUNTS) * len(SYMBOLS)
 HISTORY = 200  # changes of each position
 REMEMBER = """
-    INSERT INTO recorder.change
-      (account_id, symbol, position_side, update_time, dated_by_exchange, position_amt, entry_price, source, observed_at)
-    SELECT account.id, symbol, 'BOTH', at, n % 10 <> 0, n % 10, 100, CASE WHEN n % 10 = 0 THEN 'inferred' ELSE 'stream' END, at
+    INSERT INTO recorder.change (account_id, symbol, position_side, update_time, dated_by_exchange, position_amt,
+                                 entry_price, source, observed_at)
+    SELECT account.id, symbol, 'BOTH', at, n % 10 <> 0, n % 10, 100,
+           CASE WHEN n % 10 = 0 THEN 'inferred' ELSE 'stream' END, at
     FROM recorder.account, unnest(CAST(:symbols AS text[])) AS symbol, generate_series(1, :history) AS n,
          LATERAL (SELECT CAST(:noon AS timestamptz) - n * interval '1 hour' AS at) AS past
 """
