@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check tests bench soak format clean
+.PHONY: demo test check tests bench soak endurance format clean
 
 demo: $(VENV)/.demo ## see it work: simulated exchange, embedded PostgreSQL, recorder
 	$(BIN)/recorder demo
@@ -25,6 +25,9 @@ bench: $(VENV)/.dev ## from an event on the wire to its commit, with figures
 
 soak: $(VENV)/.dev ## 50 accounts for five minutes, with figures
 	$(BIN)/python -m tests.benchmarks.soak
+
+endurance: $(VENV)/.dev ## the slots of seven days in 45 minutes, with mishaps
+	$(BIN)/python -m tests.benchmarks.endurance
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

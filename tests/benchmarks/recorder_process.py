@@ -17,18 +17,20 @@ _GRACE = 20.0  # seconds; the recorder itself promises 10
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process used: resident memory in MB, now and at most so far, and processor seconds."""
+    """What a process uses: resident memory in MB, now and at most so far, processor seconds so far, and open files."""
 
     resident_mb: float
     peak_mb: float
     cpu_seconds: float
+    open_files: int
 
     @classmethod
     def of(cls, pid: int) -> "Usage":
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks = int(fields[11]) + int(fields[12])
-        return cls(_mb(status["VmRSS"]), _mb(status["VmHWM"]), ticks / os.sysconf("SC_CLK_TCK"))
+        files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+        return cls(_mb(status["VmRSS"]), _mb(status["VmHWM"]), ticks / os.sysconf("SC_CLK_TCK"), files)
 
 
 def _mb(kilobytes: str) -> float:
@@ -56,16 +58,16 @@ def write_config(folder: Path, exchange: str, *, every: str, weight_budget: int,
 
 
 @asynccontextmanager
-async def recorder_run(config: Path) -> AsyncIterator[Process]:
-    """Run the service, and stop it at the end as an operator does; it must leave without an error."""
+async def recorder_run(config: Path, *, ends_by: signal.Signals = signal.SIGTERM) -> AsyncIterator[Process]:
+    """Run the service, and end it as an operator does, without an error, or by SIGKILL."""
     recorder = await asyncio.create_subprocess_exec(*COMMAND, "run", "--config", str(config))
     try:
         yield recorder
         if recorder.returncode is None:
-            recorder.send_signal(signal.SIGTERM)
+            recorder.send_signal(ends_by)
         async with asyncio.timeout(_GRACE):
             code = await recorder.wait()
-        if code != 0:
+        if code != (-signal.SIGKILL if ends_by is signal.SIGKILL else 0):
             raise RuntimeError(f"recorder run ended with exit code {code}")
     finally:
         if recorder.returncode is None:
