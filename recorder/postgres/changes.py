@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from recorder.domain.change import Change, ChangeKey, Observation, rewrite
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Kind, Snapshot
+from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 Place = tuple[int, datetime]
@@ -72,7 +73,7 @@ _RETRACT = text(f"""
 # Nobody promises that updateTime is the very time of the event, so a state that the stream told of a moment before or
 # after is the same change. Nor is a close that a snapshot implies one of its own, when the stream dates it between the
 # slot and the answer. See also recorder.postgres.events, for when the event comes second.
-_ADD = text(f"""
+_ADD_CHANGES = f"""
     INSERT INTO recorder.change ({_CHANGE.names})
     SELECT given.* FROM ({_CHANGE.rows}) AS given
     WHERE NOT EXISTS (
@@ -89,8 +90,11 @@ _ADD = text(f"""
         END
     )
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
-    DO UPDATE SET {_CHANGE.replace} WHERE excluded.snapshot_time < change.snapshot_time
-""")
+    DO UPDATE SET {_CHANGE.replace}, accumulated_realized = NULL
+    WHERE change.source = 'ledger' OR excluded.snapshot_time < change.snapshot_time
+    RETURNING account_id, symbol, least(update_time, snapshot_time) AS "time"
+"""
+_ADD = text(rebuilding_from(_ADD_CHANGES))
 
 
 async def write_changes(connection: AsyncConnection, observed: Mapping[Place, Snapshot]) -> None:

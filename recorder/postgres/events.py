@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from recorder.domain.event import AccountUpdate, Arrival, Event, KeptEvent, ListenKeyExpired, Trade
 from recorder.postgres.changes import SAME_CHANGE
 from recorder.postgres.ledgers import write_fills
+from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 _CHANGE = RowSet(
@@ -47,7 +48,7 @@ _KEPT = RowSet(
 _REPLACE = text(f"""
     DELETE FROM recorder.change USING ({_CHANGE.rows}) AS given
     WHERE change.account_id = given.account_id AND change.symbol = given.symbol
-      AND change.position_side = given.position_side AND change.source <> 'stream'
+      AND change.position_side = given.position_side AND change.source NOT IN ('stream', 'ledger')
       AND change.position_amt = given.position_amt
       AND CASE WHEN change.dated_by_exchange
         THEN change.entry_price = given.entry_price
@@ -57,12 +58,15 @@ _REPLACE = text(f"""
           AND given.update_time <= change.observed_at + interval '{SAME_CHANGE}'
       END
 """)
-_ADD_CHANGES = text(f"""
+_ADD_CHANGES = text(
+    rebuilding_from(f"""
     INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
     DO UPDATE SET {_CHANGE.replace}, snapshot_time = NULL
     WHERE change.source <> 'stream' OR excluded.event_time >= change.event_time
-""")
+    RETURNING account_id, symbol, update_time AS "time"
+    """)
+)
 _ADD_BALANCES = text(f"""
     INSERT INTO recorder.balance_change ({_BALANCE.names}) {_BALANCE.rows}
     ON CONFLICT (account_id, asset, "time", event_time, wallet_balance) DO NOTHING
