@@ -1,7 +1,8 @@
 """Back-filling: the exchange's own ledgers tell what happened while nobody watched, and why a wallet changed.
 
 What is complete is written down with every page, so that a back-fill goes on where it was interrupted. The last
-minutes are asked for again each time: lines appear in the ledgers a little after they happened.
+minutes are asked for again each time: lines appear in the ledgers a little after they happened. When the fills are
+complete, the changes that nobody saw are rebuilt from them.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.binance.rest import LOOK_BACK, RestClient
 from recorder.binance.signing import Credentials
-from recorder.postgres.accounts import account_ids
+from recorder.postgres.accounts import account_ids, take_turn
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.ledgers import (
     Interval,
@@ -25,10 +26,14 @@ from recorder.postgres.ledgers import (
     write_fills,
     write_income,
 )
+from recorder.postgres.rebuilding import rebuild_changes, symbols_to_rebuild
 
 OVERLAP = timedelta(minutes=10)
 SETTLED = timedelta(minutes=1)
 """A line that happened longer ago than this is taken to have appeared."""
+
+PART = timedelta(days=7)
+"""As much as the exchange gives of its trades at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,19 @@ class Backfill:
             complete = known.get(Ledger("fill", symbol))
             if complete is None or told.until >= complete.until - OVERLAP or wanted.since < complete.since:
                 await self._fills(credentials, account_id, known, symbol, wanted)
+        await self._rebuild(credentials.account, account_id)
         with storage_errors():
             async with self._engine.begin() as connection:
                 await mark_repaired(connection, account_id)
+
+    async def _rebuild(self, account: str, account_id: int) -> None:
+        with storage_errors():
+            async with self._engine.connect() as connection:
+                symbols = await symbols_to_rebuild(connection, account_id)
+            for symbol in symbols:
+                async with self._engine.begin() as connection:
+                    await take_turn(connection, [account])
+                    await rebuild_changes(connection, account_id, symbol)
 
     async def _income(
         self, credentials: Credentials, account_id: int, known: Mapping[Ledger, Interval], wanted: Interval
@@ -81,7 +96,7 @@ class Backfill:
         for missing in _missing(known.get(ledger), wanted):
             async for page in self._rest.income(credentials, missing.since, missing.until):
                 settled = min(page.until, wanted.until - SETTLED)
-                async with self._page(account_id, ledger, missing, settled) as connection:
+                async with self._page(credentials.account, ledger, missing, settled) as connection:
                     await write_income(connection, account_id, page.rows)
                 self._tell(Reached(credentials.account, ledger, missing, page.until))
 
@@ -97,28 +112,34 @@ class Backfill:
         for missing in _missing(known.get(ledger), wanted):
             async for page in self._rest.fills(credentials, symbol, missing.since, missing.until):
                 settled = min(page.until, wanted.until - SETTLED)
-                async with self._page(account_id, ledger, missing, settled) as connection:
+                async with self._page(credentials.account, ledger, missing, settled) as connection:
                     await write_fills(connection, account_id, page.rows)
                 self._tell(Reached(credentials.account, ledger, missing, page.until))
 
     @asynccontextmanager
     async def _page(
-        self, account_id: int, ledger: Ledger, missing: Interval, settled: datetime
+        self, account: str, ledger: Ledger, missing: Interval, settled: datetime
     ) -> AsyncIterator[AsyncConnection]:
         """A transaction in which a page is written, and with it up to when the ledger is complete."""
+        complete = Interval(missing.since, max(missing.since, settled))
         with storage_errors():
             async with self._engine.begin() as connection:
+                account_id = (await take_turn(connection, [account]))[account]
                 yield connection
-                await mark_complete(
-                    connection, account_id, ledger, Interval(missing.since, max(missing.since, settled))
-                )
+                await mark_complete(connection, account_id, ledger, complete)
 
 
 def _missing(complete: Interval | None, wanted: Interval) -> Iterator[Interval]:
-    """Yield the parts of *wanted* that are not *complete*, newest first: what is new matters before what is old."""
+    """Yield the parts of *wanted* that are not *complete*, newest first: what is new matters before what is old.
+
+    What is older comes in parts that each join what is complete, so that an interruption loses one of them at most.
+    """
     if complete is None:
         yield wanted
         return
     yield Interval(max(complete.since, complete.until - OVERLAP), wanted.until)
-    if wanted.since < complete.since:
-        yield Interval(wanted.since, complete.since)
+    until = complete.since
+    while wanted.since < until:
+        since = max(wanted.since, until - PART)
+        yield Interval(since, until)
+        until = since

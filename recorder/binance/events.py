@@ -101,7 +101,7 @@ class Order(msgspec.Struct, frozen=True):
     realized_profit: str = field(name="rp", default="0")
     commission: str = field(name="n", default="0")
     commission_asset: OptionalText = field(name="N", default=UNSET)
-    position_side: OptionalText = field(name="ps", default=UNSET)
+    position_side: str = field(name="ps", default="")
     maker: bool = field(name="m", default=False)
 
 
@@ -211,7 +211,7 @@ def _order_update(message: OrderMessage, raw: str) -> Event | None:
 def _fill(order: Order, trade_id: int, quantity: Decimal) -> Fill:
     return Fill(
         symbol=text(order.symbol, "o.s"),
-        position_side=optional_text(order.position_side, "o.ps"),
+        position_side=text(order.position_side, "o.ps"),
         trade_id=trade_id,
         order_id=identifier(order.order_id, "o.i"),
         time=instant(order.time, "o.T"),

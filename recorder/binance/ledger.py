@@ -53,8 +53,8 @@ class TradeRow(msgspec.Struct, frozen=True, rename="camel"):
     commission: str
     time: int | str
     maker: bool
+    position_side: str
     commission_asset: OptionalText = UNSET
-    position_side: OptionalText = UNSET
 
 
 def decode_income(answer: bytes) -> list[Income]:
@@ -93,7 +93,7 @@ def _income(row: IncomeRow) -> Income:
 def _fill(row: TradeRow) -> Fill:
     return Fill(
         symbol=text(row.symbol, "symbol"),
-        position_side=optional_text(row.position_side, "positionSide"),
+        position_side=text(row.position_side, "positionSide"),
         trade_id=identifier(row.id, "id"),
         order_id=identifier(row.order_id, "orderId"),
         time=instant(row.time, "time"),

@@ -29,6 +29,7 @@ class ChangeSource(StrEnum):
     STREAM = "stream"
     INFERRED = "inferred"
     IMPORT = "import"
+    LEDGER = "ledger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ class Fill:
     """One trade of the account. With the account, symbol and trade id are its identity, whoever told of it.
 
     Attributes:
-        position_side: ``BOTH``, ``LONG`` or ``SHORT``; ``None`` when the exchange left it out.
+        position_side: ``BOTH``, ``LONG`` or ``SHORT``: the position that it changed.
         side: ``BUY`` or ``SELL``.
         price: Quote per base.
         quantity: In base units, never negative.
@@ -29,7 +29,7 @@ class Fill:
     """
 
     symbol: str
-    position_side: str | None
+    position_side: str
     trade_id: int
     order_id: int
     time: datetime

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from recorder.domain.change import Change, ChangeKey, Observation, rewrite
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Kind, Snapshot
+from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 Place = tuple[int, datetime]
@@ -73,7 +74,7 @@ _RETRACT = text(f"""
 # after is the same change. Nor is a close that a snapshot implies one of its own, when the stream dates it between the
 # slot and the answer. See also recorder.postgres.events, for when the event comes second. Asked row by row, it is a
 # short range of the key; as an anti-join, PostgreSQL would read the whole table for a round of snapshots.
-_ADD = text(f"""
+_ADD_CHANGES = f"""
     INSERT INTO recorder.change ({_CHANGE.names})
     SELECT given.* FROM ({_CHANGE.rows}) AS given
     WHERE (
@@ -91,8 +92,11 @@ _ADD = text(f"""
       LIMIT 1
     ) IS NULL
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
-    DO UPDATE SET {_CHANGE.replace} WHERE excluded.snapshot_time < change.snapshot_time
-""")
+    DO UPDATE SET {_CHANGE.replace}, accumulated_realized = NULL
+    WHERE change.source = 'ledger' OR excluded.snapshot_time < change.snapshot_time
+    RETURNING account_id, symbol, least(update_time, snapshot_time) AS "time"
+"""
+_ADD = text(rebuilding_from(_ADD_CHANGES))
 
 
 async def write_changes(connection: AsyncConnection, observed: Mapping[Place, Snapshot]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from recorder.domain.event import AccountUpdate, Arrival, KeptEvent, ListenKeyExpired, Told, Trade
 from recorder.postgres.changes import SAME_CHANGE
 from recorder.postgres.ledgers import write_fills_of_accounts
+from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 _CHANGE = RowSet(
@@ -60,19 +61,22 @@ _REPLACE = text(f"""
           AND NOT c.dated_by_exchange AND c.position_amt = 0
           AND c.observed_at >= given.update_time - interval '{SAME_CHANGE}' AND c.update_time < given.update_time
       ) AS told
-      WHERE told.source <> 'stream' AND told.position_amt = given.position_amt
+      WHERE told.source NOT IN ('stream', 'ledger') AND told.position_amt = given.position_amt
     ) AS gone
     WHERE change.account_id = gone.account_id AND change.symbol = gone.symbol
       AND change.position_side = gone.position_side AND change.update_time = gone.update_time
       AND change.dated_by_exchange = gone.dated_by_exchange
 """)
-_ADD_CHANGES = text(f"""
+_ADD_CHANGES = text(
+    rebuilding_from(f"""
     INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
     DO UPDATE SET {_CHANGE.replace}, snapshot_time = NULL
     WHERE change.source <> 'stream'
        OR (excluded.event_time, excluded.observed_at) >= (change.event_time, change.observed_at)
-""")
+    RETURNING account_id, symbol, update_time AS "time"
+    """)
+)
 _ADD_BALANCES = text(f"""
     INSERT INTO recorder.balance_change ({_BALANCE.names}) {_BALANCE.rows}
     ON CONFLICT (account_id, asset, "time", event_time, wallet_balance) DO NOTHING

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.fill import Fill
 from recorder.domain.income import Income
+from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 _FILL = RowSet(
@@ -33,11 +34,14 @@ _INCOME = RowSet(
 )
 # The ledger is of record: what the stream told of a fill gives way to it, so that the tables do not depend on which
 # of the two came first.
-_ADD_FILLS = text(f"""
+_ADD_FILLS = text(
+    rebuilding_from(f"""
     INSERT INTO recorder.fill ({_FILL.names}) {_FILL.rows}
     ON CONFLICT (account_id, symbol, trade_id) DO UPDATE SET {_FILL.replace}
     WHERE fill.source = 'stream' AND excluded.source = 'rest'
-""")
+    RETURNING account_id, symbol, "time"
+    """)
+)
 _ADD_INCOME = text(f"""
     INSERT INTO recorder.income ({_INCOME.names}) {_INCOME.rows}
     ON CONFLICT (account_id, income_type, tran_id, asset, symbol) DO NOTHING
@@ -47,7 +51,11 @@ _COMPLETE = text("""
     VALUES (:account_id, :kind, :symbol, :since, :until)
     ON CONFLICT (account_id, kind, symbol) DO UPDATE SET
       complete_since = least(ledger.complete_since, excluded.complete_since),
-      complete_until = greatest(ledger.complete_until, excluded.complete_until)
+      complete_until = greatest(ledger.complete_until, excluded.complete_until),
+      rebuilt_until = CASE
+        WHEN excluded.complete_since < ledger.complete_since THEN least(ledger.rebuilt_until, ledger.complete_since)
+        ELSE ledger.rebuilt_until
+      END
     WHERE excluded.complete_since <= ledger.complete_until AND excluded.complete_until >= ledger.complete_since
 """)
 _KNOWN = text("""
@@ -63,12 +71,39 @@ _TRADED = text("""
     GROUP BY symbol
     ORDER BY symbol
 """)
+# A symbol's fills are asked for as far as anything speaks of it, and the income speaks of every one that was traded.
 _REPAIRED = text("""
     UPDATE recorder.gap SET repaired_by = 'ledgers'
-    FROM recorder.ledger
+    FROM recorder.ledger AS income
     WHERE gap.account_id = :account_id AND gap.repaired_by IS NULL
-      AND ledger.account_id = gap.account_id AND ledger.kind = 'income'
-      AND ledger.complete_since <= gap.started_at AND ledger.complete_until >= gap.ended_at
+      AND income.account_id = gap.account_id AND income.kind = 'income'
+      AND income.complete_since <= gap.started_at AND income.complete_until >= gap.ended_at
+      AND NOT EXISTS (
+        SELECT FROM (
+          SELECT symbol, "time" FROM recorder.income
+          WHERE account_id = gap.account_id AND symbol <> '' AND "time" BETWEEN gap.started_at AND gap.ended_at
+          UNION
+          SELECT symbol, "time" FROM recorder.fill
+          WHERE account_id = gap.account_id AND "time" BETWEEN gap.started_at AND gap.ended_at
+        ) AS line
+        WHERE NOT EXISTS (
+          SELECT FROM recorder.ledger AS fills
+          WHERE fills.account_id = gap.account_id AND fills.kind = 'fill' AND fills.symbol = line.symbol
+            AND fills.complete_since <= line."time" AND fills.complete_until >= line."time"
+            AND fills.rebuilt_until >= line."time"
+        )
+      )
+      AND NOT EXISTS (
+        SELECT FROM recorder.unexplained
+        WHERE unexplained.account_id = gap.account_id
+          AND unexplained.started_at < gap.ended_at AND unexplained.ended_at > gap.started_at
+      )
+""")
+_NOT_REPAIRED = text("""
+    UPDATE recorder.gap SET repaired_by = NULL
+    FROM recorder.unexplained
+    WHERE gap.account_id = :account_id AND unexplained.account_id = gap.account_id AND gap.repaired_by IS NOT NULL
+      AND unexplained.started_at < gap.ended_at AND unexplained.ended_at > gap.started_at
 """)
 
 
@@ -170,5 +205,10 @@ async def traded_symbols(connection: AsyncConnection, account_id: int) -> dict[s
 
 
 async def mark_repaired(connection: AsyncConnection, account_id: int) -> None:
-    """Let the gaps of which the whole income is recorded say so: what cannot be asked for again stays unknown."""
+    """Let the gaps say so of which all is recorded that can be asked for again.
+
+    That is the whole income, and the fills of every symbol that it names with all changes that they explain. A gap in
+    which a position moved by anything else stays what it is, or becomes so again.
+    """
+    await connection.execute(_NOT_REPAIRED, {"account_id": account_id})
     await connection.execute(_REPAIRED, {"account_id": account_id})

@@ -33,6 +33,13 @@ _ADD = text(f"""
     WHERE snapshot.outcome <> 'ok' AND excluded.outcome = 'ok'
     RETURNING account_id, "time"
 """)
+_PLACE = RowSet({"account_id": "integer", "time": "timestamptz"}, {})
+# An account's symbols are held against each snapshot, also those that are not in it.
+_REBUILD_FROM = text(f"""
+    UPDATE recorder.ledger SET rebuilt_until = given."time"
+    FROM (SELECT account_id, min("time") AS "time" FROM ({_PLACE.rows}) AS place GROUP BY account_id) AS given
+    WHERE ledger.account_id = given.account_id AND ledger.kind = 'fill' AND ledger.rebuilt_until > given."time"
+""")
 
 
 async def write_snapshots(
@@ -58,6 +65,7 @@ async def write_snapshots(
     written = {(account_id, time): offered[account_id, time] for account_id, time in rows}
     observed = {place: snapshot for place, snapshot in written.items() if snapshot.ok}
     if observed:
+        await connection.execute(_REBUILD_FROM, _PLACE.parameters(observed))
         await write_changes(connection, observed)
         await write_samples(connection, observed)
         await write_balances(connection, observed)

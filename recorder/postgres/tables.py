@@ -101,7 +101,7 @@ change = Table(
     Column("update_time", INSTANT, primary_key=True),
     Column("dated_by_exchange", Boolean, primary_key=True),
     Column("position_amt", Numeric, nullable=False),
-    Column("entry_price", Numeric, nullable=False),
+    Column("entry_price", Numeric),
     Column("break_even_price", Numeric),
     Column("margin_asset", Text),
     Column("accumulated_realized", Numeric),
@@ -204,7 +204,18 @@ ledger = Table(
     Column("symbol", Text, primary_key=True),
     Column("complete_since", INSTANT, nullable=False),
     Column("complete_until", INSTANT, nullable=False),
+    Column("rebuilt_until", INSTANT),
     CheckConstraint("complete_since <= complete_until", name="runs_forward"),
+)
+
+unexplained = Table(
+    "unexplained",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("position_side", Text, primary_key=True),
+    Column("started_at", INSTANT, primary_key=True),
+    Column("ended_at", INSTANT, primary_key=True),
 )
 
 event = Table(

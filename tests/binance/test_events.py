@@ -157,9 +157,14 @@ def test_a_rebate_is_positive_and_long_commissions_keep_their_digits() -> None:
 
 
 def test_a_trade_without_a_commission_costs_nothing() -> None:
-    fill = trade(n=..., N=..., ps=...).fill
+    fill = trade(n=..., N=...).fill
     assert fill.commission == 0
-    assert (fill.commission_asset, fill.position_side) == (None, None)
+    assert fill.commission_asset is None
+
+
+def test_a_trade_that_names_no_position_is_refused_by_that_field() -> None:
+    with pytest.raises(MalformedAnswer, match="o.ps"):
+        trade(ps=...)
 
 
 def test_an_order_without_a_trade_is_none_of_the_recorders_business() -> None:

@@ -70,7 +70,7 @@ CREATE TABLE recorder.change (
   update_time          timestamptz NOT NULL,
   dated_by_exchange    boolean NOT NULL,
   position_amt         numeric NOT NULL,
-  entry_price          numeric NOT NULL,
+  entry_price          numeric,
   break_even_price     numeric,
   margin_asset         text,
   accumulated_realized numeric,

@@ -1,7 +1,7 @@
 DROP FUNCTION bi.pnl_series(text, text, timestamptz, timestamptz, interval);
 DROP VIEW bi.position_episode, bi.pnl_daily, bi.account_equity, bi.pnl_curve, bi.income, bi.fill;
 DROP INDEX recorder.change_undated_idx;
-ALTER TABLE recorder.change DROP COLUMN event_time; -- before the view that takes every column
+DELETE FROM recorder.change WHERE source = 'ledger';
 
 -- A change that a snapshot dated and that repeats the state already in force says nothing new: it is left out.
 -- Filters on account, symbol and position_side reach the table, because every window is partitioned by all three.
@@ -23,7 +23,20 @@ SELECT
 FROM (
   SELECT
     a.name AS account,
-    c.*,
+    c.account_id,
+    c.symbol,
+    c.position_side,
+    c.update_time,
+    c.dated_by_exchange,
+    c.position_amt,
+    c.entry_price,
+    c.break_even_price,
+    c.margin_asset,
+    c.accumulated_realized,
+    c.reason,
+    c.source,
+    c.snapshot_time,
+    c.observed_at,
     row_number() OVER earlier = 1
       OR c.position_amt IS DISTINCT FROM lag(c.position_amt) OVER earlier
       OR c.entry_price IS DISTINCT FROM lag(c.entry_price) OVER earlier
@@ -35,6 +48,41 @@ FROM (
 ) AS told
 WHERE dated_by_exchange OR differs
 WINDOW later AS (PARTITION BY account, symbol, position_side ORDER BY update_time, dated_by_exchange);
+COMMENT ON COLUMN bi.position_history.update_time IS 'When the state began: the exchange''s updateTime; where it gave none, the slot that first saw the state.';
+COMMENT ON COLUMN bi.position_history.entry_price IS 'Average entry price, in quote per base; 0 when flat.';
+COMMENT ON COLUMN bi.position_history.break_even_price IS 'Price at which closing pays all costs so far, in quote per base; 0 when flat.';
+COMMENT ON COLUMN bi.position_history.accumulated_realized IS 'Realised profit of this symbol and side since the exchange began counting, before fees, in the margin asset; null when only a snapshot told of the change.';
+COMMENT ON COLUMN bi.position_history.reason IS 'The exchange''s reason for the change, for example ORDER; null when only a snapshot told of it.';
+COMMENT ON COLUMN bi.position_history.source IS 'Who told of it: snapshot, stream, import, or inferred (the position vanished from a complete answer).';
+COMMENT ON COLUMN bi.position_history.observed_at IS 'Exchange time at which it was first seen.';
+DROP VIEW recorder.state;
+ALTER TABLE recorder.change DROP COLUMN event_time;
+COMMENT ON TABLE recorder.change IS 'One row per state of a position, kept once per update_time; derived from the ok snapshots alone.';
+COMMENT ON COLUMN recorder.change.entry_price IS NULL;
+
+DROP VIEW bi.gap;
+CREATE VIEW bi.gap AS
+SELECT
+  a.name AS account,
+  g.source,
+  g.started_at,
+  g.ended_at,
+  g.reason,
+  g.repaired_by
+FROM recorder.gap g
+JOIN recorder.account a ON a.id = g.account_id;
+
+COMMENT ON VIEW bi.gap IS
+  'One row per interval in which an account was not watched: nothing is known of it, which is not the same as nothing having happened.';
+COMMENT ON COLUMN bi.gap.account IS 'Name of the account, as its operator chose it.';
+COMMENT ON COLUMN bi.gap.source IS 'What was interrupted: snapshot or stream.';
+COMMENT ON COLUMN bi.gap.started_at IS 'The last instant that is covered.';
+COMMENT ON COLUMN bi.gap.ended_at IS 'The first instant that is covered again; null: the gap is still open.';
+COMMENT ON COLUMN bi.gap.reason IS
+  'Why nobody watched: not_running (the service was down), buffer_full (the database was away for longer than the memory lasts); '
+  'of the stream also connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed).';
+COMMENT ON COLUMN bi.gap.repaired_by IS
+  'What filled the interval afterwards: ledgers (fills and income are complete; prices and margins are not known); null: nothing did.';
 
 CREATE OR REPLACE VIEW bi.freshness AS
 SELECT
@@ -63,7 +111,7 @@ COMMENT ON COLUMN bi.freshness.stream_state IS 'State of the user data stream; n
 
 DROP VIEW recorder.earning;
 DROP FUNCTION recorder.income_part(text);
-DROP TABLE recorder.stream, recorder.event, recorder.ledger, recorder.income, recorder.fill, recorder.balance_change, recorder.balance;
+DROP TABLE recorder.stream, recorder.event, recorder.unexplained, recorder.ledger, recorder.income, recorder.fill, recorder.balance_change, recorder.balance;
 ALTER TABLE recorder.snapshot DROP COLUMN balance_outcome;
 
 DROP FUNCTION recorder.ensure_partitions(timestamptz, timestamptz);

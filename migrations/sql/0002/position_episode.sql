@@ -8,7 +8,7 @@
 CREATE VIEW bi.position_episode AS
 WITH told AS (
   SELECT
-    a.name AS account,
+    c.account,
     c.account_id,
     c.symbol,
     c.position_side,
@@ -19,10 +19,9 @@ WITH told AS (
     c.entry_price,
     sign(c.position_amt) AS direction,
     lag(sign(c.position_amt)) OVER earlier AS direction_before,
-    max(c.margin_asset) OVER (PARTITION BY a.name, c.account_id, c.symbol, c.position_side) AS margin_asset
-  FROM recorder.change c
-  JOIN recorder.account a ON a.id = c.account_id
-  WINDOW earlier AS (PARTITION BY a.name, c.account_id, c.symbol, c.position_side ORDER BY c.update_time, c.dated_by_exchange)
+    max(c.margin_asset) OVER (PARTITION BY c.account, c.account_id, c.symbol, c.position_side) AS margin_asset
+  FROM recorder.state c
+  WINDOW earlier AS (PARTITION BY c.account, c.account_id, c.symbol, c.position_side ORDER BY c.update_time, c.dated_by_exchange)
 ), numbered AS (
   SELECT
     told.*,

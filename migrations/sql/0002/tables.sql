@@ -3,6 +3,10 @@ COMMENT ON COLUMN recorder.snapshot.balance_outcome IS
   'What came of asking for the balances at this slot: ok with its rows in recorder.balance, or what failed; null: not asked.';
 
 ALTER TABLE recorder.change ADD COLUMN event_time timestamptz;
+COMMENT ON TABLE recorder.change IS
+  'One row per state of a position, kept once per update_time: told by snapshots and events, and between those rebuilt from the fills (source ledger).';
+COMMENT ON COLUMN recorder.change.entry_price IS
+  'Null only where source is ledger, for an average of fills that the exchange did not tell: how it rounds is not known.';
 COMMENT ON COLUMN recorder.change.event_time IS
   'When the exchange sent the event that told of it; of several events about one instant the last one stands.';
 -- For an event that tells of a close which a snapshot has implied: those that were seen after it, of one position.
@@ -82,11 +86,25 @@ CREATE TABLE recorder.ledger (
   symbol         text NOT NULL,
   complete_since timestamptz NOT NULL,
   complete_until timestamptz NOT NULL,
+  rebuilt_until  timestamptz,
   CONSTRAINT ledger_pkey PRIMARY KEY (account_id, kind, symbol),
   CONSTRAINT ledger_runs_forward_check CHECK (complete_since <= complete_until)
 );
 COMMENT ON TABLE recorder.ledger IS
   'One row per ledger of an account (income, or the fills of a symbol): the interval of which every line is recorded.';
+COMMENT ON COLUMN recorder.ledger.rebuilt_until IS
+  'Of a symbol''s fills: up to then the changes were rebuilt from all that is recorded. What is told later of an earlier time sets it back; null: never rebuilt.';
+
+CREATE TABLE recorder.unexplained (
+  account_id    integer NOT NULL CONSTRAINT unexplained_account_id_fkey REFERENCES recorder.account (id),
+  symbol        text NOT NULL,
+  position_side text NOT NULL,
+  started_at    timestamptz NOT NULL,
+  ended_at      timestamptz NOT NULL,
+  CONSTRAINT unexplained_pkey PRIMARY KEY (account_id, symbol, position_side, started_at, ended_at)
+);
+COMMENT ON TABLE recorder.unexplained IS
+  'One row per stretch between two told states of a position whose fills, all of which are recorded, do not add up to the difference.';
 
 CREATE TABLE recorder.event (
   account_id  integer NOT NULL CONSTRAINT event_account_id_fkey REFERENCES recorder.account (id),
