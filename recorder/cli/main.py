@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from recorder.cli import backfill, check, database, demo, imports, pnl, questions, service, simulate
+from recorder.cli import backfill, check, database, demo, imports, pnl, questions, service, simulate, verify
 from recorder.exceptions import ConfigurationError, RecorderError
 
 FAILED = 1
@@ -28,6 +28,7 @@ app.command()(questions.positions)
 app.command()(questions.history)
 app.command()(pnl.pnl)
 app.command()(questions.gaps)
+app.command()(verify.verify)
 app.command()(backfill.backfill)
 app.add_typer(database.app, name="db")
 app.command()(simulate.simulate)
