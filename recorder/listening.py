@@ -70,7 +70,8 @@ class Listening:
         self._first_connected: datetime | None = None
 
     def not_covered_since(self, started_at: datetime) -> None:
-        """Say when the account was last watched by an earlier process; until events came in first, nobody listened."""
+        """Say until when an earlier process listened; from then until events came in first, nobody did."""
+        self._recording.record_stream_state(StreamState(self.account, "not_running", started_at))
         if self._first_connected is None:
             self._open_gap(started_at, GapReason.NOT_RUNNING)
         else:
@@ -83,6 +84,10 @@ class Listening:
                     reason=GapReason.NOT_RUNNING,
                 )
             )
+
+    def stopped(self, at: datetime) -> None:
+        """Say that the service is told to stop: nobody listens any more. The next one writes the gap."""
+        self._recording.record_stream_state(StreamState(self.account, "stopped", at))
 
     def deliver(self, event: Event, arrival: Arrival) -> None:
         """Record *event*, and remember what it says of positions."""

@@ -20,13 +20,15 @@ from recorder.config.settings import Settings
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
+from recorder.domain.stream import StreamState
 from recorder.exceptions import ExchangeError, StorageError, StorageUnavailable
 from recorder.listening import Listening
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.engine import storage_errors
-from recorder.postgres.gaps import last_snapshots
+from recorder.postgres.gaps import last_watched
 from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.schedules import write_schedule
 from recorder.recording import Recording, write
 from recorder.schedule import Schedule
 from recorder.spool.log import Log
@@ -209,6 +211,8 @@ class Service:
 
     async def _finish(self) -> None:
         await self._watch.finish(FINISHING)
+        for listening in self._listening.values():
+            listening.stopped(datetime.now(UTC))
         try:
             async with asyncio.timeout(COMMITTING.total_seconds()):
                 await self._recording.durable()
@@ -247,21 +251,26 @@ class Service:
                 log.warning("partitions could not be prepared, which loses nothing: %s; %s", error.what, error.why)
 
     async def _own_up(self, resumed: datetime) -> None:
-        """Record as gaps the time since each account's last snapshot: nobody was there for stream and slots."""
+        """Record as gaps the time since each account was last watched, and which slots are due from now on."""
         every = self._settings.snapshot.every
+        names = [each.account for each in self._accounts]
         with storage_errors():
-            async with self._engine.connect() as connection:
-                last = await last_snapshots(connection, [each.account for each in self._accounts], resumed)
-        for account, time in last.items():
-            if account in self._listening:
-                self._listening[account].not_covered_since(time)
-            if slot_at(time, every) + every < resumed:
-                log.warning("%s was not watched from %s to %s", account, time, resumed)
+            async with self._engine.begin() as connection:
+                watched = await last_watched(connection, names, resumed)
+                await write_schedule(connection, names, resumed, every)
+        for last in watched:
+            if listening := self._listening.get(last.account):
+                listening.not_covered_since(last.last_listened)
+            elif last.was_listened_to:
+                self._recording.record_stream_state(StreamState(last.account, "disabled", last.last_listened))
+            before = last.every or every
+            if slot_at(last.last_snapshot, before) + before < resumed:
+                log.warning("%s was not watched from %s to %s", last.account, last.last_snapshot, resumed)
                 self._recording.record_gap(
                     Gap(
-                        account=account,
+                        account=last.account,
                         source=GapSource.SNAPSHOT,
-                        started_at=time,
+                        started_at=last.last_snapshot,
                         ended_at=resumed,
                         reason=GapReason.NOT_RUNNING,
                     )

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from recorder.cli import backfill, check, database, demo, imports, pnl, questions, service, simulate, spool
+from recorder.cli import backfill, check, database, demo, imports, pnl, questions, service, simulate, spool, verify
 from recorder.exceptions import ConfigurationError, RecorderError, SpoolInUse, SpoolUnusable
 
 FAILED = 1
@@ -33,6 +33,7 @@ app.command()(questions.positions)
 app.command()(questions.history)
 app.command()(pnl.pnl)
 app.command()(questions.gaps)
+app.command()(verify.verify)
 app.command()(backfill.backfill)
 app.command()(spool.replay)
 app.command("dead-letters")(spool.dead_letters)

@@ -38,7 +38,8 @@ class StreamState:
     """Whether an account's stream covers it, and since when: for who asks how fresh the data is.
 
     Attributes:
-        state: ``connected``, or why it is not.
+        state: ``connected``, or why it is not: a ``LossReason``, ``not_running`` (an earlier process ended then),
+            ``stopped`` (the service was told to stop) or ``disabled`` (it goes on without the stream).
     """
 
     account: str

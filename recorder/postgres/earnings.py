@@ -9,39 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.questions import Rows
 
-# The parts of recorder.income_part, which a reader of schema bi cannot call; a test holds the two against each other.
-PARTS = {
-    "commission": (
-        "COMMISSION",
-        "COMMISSION_REBATE",
-        "API_REBATE",
-        "REFERRAL_KICKBACK",
-        "FEE_RETURN",
-        "OPTIONS_PREMIUM_FEE",
-        "POSITION_LIMIT_INCREASE_FEE",
-    ),
-    "funding": ("FUNDING_FEE", "SPECIAL_FUNDING_FEE"),
-    "transfer": (
-        "TRANSFER",
-        "INTERNAL_TRANSFER",
-        "CROSS_COLLATERAL_TRANSFER",
-        "COIN_SWAP_DEPOSIT",
-        "COIN_SWAP_WITHDRAW",
-        "STRATEGY_UMFUTURES_TRANSFER",
-        "AUTO_EXCHANGE",
-    ),
-}
-"""Income types by their part of the profit. All others are realised profit."""
-
-
-def _is(part: str) -> str:
-    return "i.income_type IN ({})".format(", ".join(f"'{income_type}'" for income_type in PARTS[part]))
-
-
 # A line of the ledger belongs to the bucket in which the exchange booked it, as in bi.pnl_daily; so a day is the sum of
 # its hours, and what was booked while nobody watched is not moved. Only unrealised profit comes from bi.pnl_series:
 # bi.pnl_daily would read every sample for its peaks. Sums are made here: Decimal rounds to its context's 28 digits.
-_EARNED = text(f"""
+_EARNED = text("""
     WITH chosen AS (
       SELECT
         f.account,
@@ -70,12 +41,12 @@ _EARNED = text(f"""
         i.account,
         date_trunc(CAST(:unit AS text), i."time", 'UTC') AS begins,
         i.asset,
-        coalesce(sum(i.income) FILTER (WHERE NOT ({_is("commission")} OR {_is("funding")})), 0) AS realized_profit,
-        coalesce(sum(i.income) FILTER (WHERE {_is("commission")}), 0) AS commission,
-        coalesce(sum(i.income) FILTER (WHERE {_is("funding")}), 0) AS funding
+        coalesce(sum(i.income) FILTER (WHERE i.part = 'realized'), 0) AS realized_profit,
+        coalesce(sum(i.income) FILTER (WHERE i.part = 'commission'), 0) AS commission,
+        coalesce(sum(i.income) FILTER (WHERE i.part = 'funding'), 0) AS funding
       FROM bi.income i
       JOIN chosen ON chosen.account = i.account
-      WHERE i."time" >= :since AND i."time" < :until AND NOT {_is("transfer")}
+      WHERE i."time" >= :since AND i."time" < :until AND i.part <> 'transfer'
         AND (CAST(:symbol AS text) IS NULL OR i.symbol = :symbol)
       GROUP BY i.account, begins, i.asset
     ), known AS (

@@ -1,7 +1,8 @@
 """Gaps: written once, found from what is recorded."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,16 +17,48 @@ _ADD = text("""
     ON CONFLICT (account_id, source, started_at) DO UPDATE SET ended_at = excluded.ended_at
     WHERE gap.ended_at IS NULL OR gap.ended_at > excluded.ended_at
 """)
-_LAST_SNAPSHOT = text("""
-    SELECT a.name, last."time"
+# A stream that was connected last is known to have been so until the newest snapshot; any other was not since then.
+_LAST_WATCHED = text("""
+    SELECT a.name AS account, last."time" AS last_snapshot, schedule.every,
+           CASE WHEN stream.state = 'connected' THEN greatest(stream.since, last."time")
+                ELSE coalesce(stream.since, last."time") END AS last_listened,
+           stream.state IS NOT NULL AS was_listened_to
     FROM recorder.account a
     CROSS JOIN LATERAL (
       SELECT s."time" FROM recorder.snapshot s
       WHERE s.account_id = a.id AND s."time" < :before
       ORDER BY s."time" DESC LIMIT 1
     ) AS last
+    LEFT JOIN LATERAL (
+      SELECT s.every FROM recorder.schedule s
+      WHERE s.account_id = a.id AND s.since < :before
+      ORDER BY s.since DESC LIMIT 1
+    ) AS schedule ON true
+    LEFT JOIN LATERAL (
+      SELECT s.state, s.since FROM recorder.stream s
+      WHERE s.account_id = a.id AND s.since < :before
+      ORDER BY s.since DESC, s.state <> 'connected' DESC LIMIT 1
+    ) AS stream ON true
     WHERE a.name = ANY (CAST(:names AS text[]))
 """)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWatched:
+    """Until when an account was watched by earlier processes.
+
+    Attributes:
+        last_snapshot: Time of its newest snapshot, failed ones included.
+        every: Which slots were due then; ``None`` when that was not recorded.
+        last_listened: The last instant at which its stream was surely listened to; without a stream that snapshot's.
+        was_listened_to: Whether it ever had a stream.
+    """
+
+    account: str
+    last_snapshot: datetime
+    every: timedelta | None
+    last_listened: datetime
+    was_listened_to: bool
 
 
 async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], gaps: Sequence[Gap]) -> None:
@@ -48,7 +81,7 @@ async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], g
         )
 
 
-async def last_snapshots(connection: AsyncConnection, accounts: Sequence[str], before: datetime) -> dict[str, datetime]:
-    """Return the time of each account's newest snapshot older than *before*, failed ones included."""
-    rows = await connection.execute(_LAST_SNAPSHOT, {"names": list(accounts), "before": before})
-    return {row.name: row.time for row in rows}
+async def last_watched(connection: AsyncConnection, accounts: Sequence[str], before: datetime) -> list[LastWatched]:
+    """Return until when each account was watched before *before*; those without any snapshot are left out."""
+    rows = await connection.execute(_LAST_WATCHED, {"names": list(accounts), "before": before})
+    return [LastWatched(**row) for row in rows.mappings()]

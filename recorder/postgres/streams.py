@@ -1,4 +1,4 @@
-"""Streams: the state of each account's event stream, for who asks how fresh the data is."""
+"""Streams: what became of each account's event stream, and when; from that follows when it was listened to."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,17 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from recorder.domain.stream import StreamState
 from recorder.postgres.rowset import RowSet
 
-_STATE = RowSet({"account_id": "integer"}, {"state": "text", "since": "timestamptz"})
-_SET = text(f"""
-    INSERT INTO recorder.stream ({_STATE.names}) {_STATE.rows}
-    ON CONFLICT (account_id) DO UPDATE SET {_STATE.replace} WHERE stream.since <= excluded.since
-""")
+_STATE = RowSet({"account_id": "integer", "since": "timestamptz", "state": "text"}, {})
+_ADD = text(f"INSERT INTO recorder.stream ({_STATE.names}) {_STATE.rows} ON CONFLICT DO NOTHING")
 
 
 async def write_stream_states(
     connection: AsyncConnection, account_ids: Mapping[str, int], states: Sequence[StreamState]
 ) -> None:
-    """Write what each stream's state is now: of several states of one account the last one counts."""
-    last = {state.account: (account_ids[state.account], state.state, state.since) for state in states}
-    if last:
-        await connection.execute(_SET, _STATE.parameters(last.values()))
+    """Add what became of streams, in any order and any number of times."""
+    if states:
+        await connection.execute(
+            _ADD, _STATE.parameters((account_ids[each.account], each.since, each.state) for each in states)
+        )

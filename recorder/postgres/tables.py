@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Interval,
     LargeBinary,
     MetaData,
     Numeric,
@@ -233,8 +234,17 @@ stream = Table(
     "stream",
     METADATA,
     Column("account_id", ForeignKey(account.c.id), primary_key=True),
-    Column("state", Text, nullable=False),
-    Column("since", INSTANT, nullable=False),
+    Column("since", INSTANT, primary_key=True),
+    Column("state", Text, primary_key=True),
+)
+
+schedule = Table(
+    "schedule",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("since", INSTANT, primary_key=True),
+    Column("every", Interval, nullable=False),
+    CheckConstraint("every > interval '0'", name="every_is_positive"),
 )
 
 commit_mark = Table(

@@ -25,7 +25,7 @@ from recorder.cli.main import app
 from recorder.cli.picture import save_curves
 from recorder.cli.span import Span, Unit, beginning, span_of
 from recorder.exceptions import RecorderError
-from recorder.postgres.earnings import PARTS, earned
+from recorder.postgres.earnings import earned
 from recorder.postgres.roles import create_roles
 
 NOW = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
@@ -243,18 +243,6 @@ def test_a_bucket_begins_in_utc_whatever_the_zone_of_the_time() -> None:
 def test_without_since_the_range_is_the_usual_one(by: Unit, since: datetime) -> None:
     with time_machine.travel(NOW, tick=False):
         assert span_of(None, by) == Span(since=since, until=NOW)
-
-
-async def test_the_parts_of_the_profit_are_those_of_the_schema(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
-        definition = str(await connection.scalar(text("SELECT pg_get_functiondef('recorder.income_part'::regproc)")))
-        named = set(re.findall(r"'([A-Z_]+)'", definition))
-        rows = await connection.execute(
-            text("SELECT name, recorder.income_part(name) AS part FROM unnest(CAST(:names AS text[])) AS name"),
-            {"names": sorted(named)},
-        )
-        parts = {row.name: row.part for row in rows}
-    assert {name: part for part, names in PARTS.items() for name in names} == parts
 
 
 async def test_a_role_that_may_only_read_bi_gets_table_and_picture(

@@ -1,15 +1,16 @@
 """The views of an account's money: its equity, its days, its books; readers can read them, and all can be undone."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.postgres import tables
 from recorder.postgres.roles import create_roles
+from recorder.postgres.schedules import write_schedule
 from recorder.postgres.schema import upgrade
 from tests.postgres.money_story import Story, at, money, rows
 
@@ -136,8 +137,8 @@ async def test_fills_and_income_stand_as_they_were_recorded(engine: AsyncEngine)
         )
     ]
     assert await rows(engine, "SELECT * FROM bi.income ORDER BY time") == [
-        ("main", at(1), "COMMISSION", "BTCUSDT", "BNB", *money("0.001"), 11, 11, None),
-        ("main", at(2), "TRANSFER", None, "USDT", *money("-7"), 8_000_000_000_000_000_002, None, None),
+        ("main", at(1), "COMMISSION", "BTCUSDT", "BNB", *money("0.001"), "commission", 11, 11, None),
+        ("main", at(2), "TRANSFER", None, "USDT", *money("-7"), "transfer", 8_000_000_000_000_000_002, None, None),
     ]
 
 
@@ -151,6 +152,21 @@ async def test_freshness_tells_the_state_of_the_stream(engine: AsyncEngine) -> N
         ("main", "live"),
         ("other", None),
     ]
+
+
+async def test_a_stream_is_not_called_connected_when_no_snapshot_comes_any_more(engine: AsyncEngine) -> None:
+    story = Story()
+    story.slot(0)
+    await story.write(engine)
+    minute = timedelta(minutes=1)
+    async with engine.begin() as connection:
+        account = await connection.scalar(select(tables.account.c.id))
+        await write_schedule(connection, ["main"], at(0), minute)
+        await connection.execute(insert(tables.stream).values(account_id=account, state="connected", since=at(0)))
+    for age, state in ((minute, "connected"), (3 * minute, "not_running")):
+        async with engine.begin() as connection:
+            await connection.execute(update(tables.snapshot).values(time=datetime.now(UTC) - age))
+        assert await rows(engine, "SELECT stream_state FROM bi.freshness") == [(state,)]
 
 
 async def test_every_view_column_and_function_says_what_it_means(engine: AsyncEngine) -> None:

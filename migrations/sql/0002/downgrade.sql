@@ -111,7 +111,8 @@ COMMENT ON COLUMN bi.freshness.stream_state IS 'State of the user data stream; n
 
 DROP VIEW recorder.earning;
 DROP FUNCTION recorder.income_part(text);
-DROP TABLE recorder.stream, recorder.event, recorder.unexplained, recorder.ledger, recorder.income, recorder.fill, recorder.balance_change, recorder.balance;
+DROP TABLE recorder.schedule, recorder.stream, recorder.event, recorder.unexplained, recorder.ledger, recorder.income, recorder.fill,
+  recorder.balance_change, recorder.balance;
 ALTER TABLE recorder.snapshot DROP COLUMN balance_outcome;
 
 DROP FUNCTION recorder.ensure_partitions(timestamptz, timestamptz);

@@ -4,10 +4,27 @@ SELECT
   newest."time" AS last_ok_snapshot,
   now() - newest."time" AS age,
   last.outcome AS last_outcome,
-  stream.state AS stream_state,
+  CASE
+    WHEN stream.state = 'connected' AND now() - last."time" > greatest(2 * schedule.every, interval '1 minute')
+      THEN 'not_running'
+    ELSE stream.state
+  END AS stream_state,
   (SELECT count(*) FROM recorder.gap g WHERE g.account_id = a.id AND g.ended_at IS NULL) AS open_gaps
 FROM recorder.account a
-LEFT JOIN recorder.stream ON stream.account_id = a.id
+LEFT JOIN LATERAL (
+  SELECT s.state
+  FROM recorder.stream s
+  WHERE s.account_id = a.id
+  ORDER BY s.since DESC, s.state <> 'connected' DESC
+  LIMIT 1
+) AS stream ON true
+LEFT JOIN LATERAL (
+  SELECT s.every
+  FROM recorder.schedule s
+  WHERE s.account_id = a.id
+  ORDER BY s.since DESC
+  LIMIT 1
+) AS schedule ON true
 LEFT JOIN LATERAL (
   SELECT s."time"
   FROM recorder.snapshot s
@@ -16,11 +33,13 @@ LEFT JOIN LATERAL (
   LIMIT 1
 ) AS newest ON true
 LEFT JOIN LATERAL (
-  SELECT s.outcome
+  SELECT s.outcome, s."time"
   FROM recorder.snapshot s
   WHERE s.account_id = a.id
   ORDER BY s."time" DESC
   LIMIT 1
 ) AS last ON true;
 
-COMMENT ON COLUMN bi.freshness.stream_state IS 'State of the account''s event stream; null: it was never recorded.';
+COMMENT ON COLUMN bi.freshness.stream_state IS
+  'State of the account''s event stream: connected, or why it is not. A service that was killed cannot say so: not_running also '
+  'stands for connected when two slots, and a minute, have passed without any snapshot. Null: it was never recorded.';

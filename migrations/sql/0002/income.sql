@@ -6,6 +6,7 @@ SELECT
   nullif(i.symbol, '') AS symbol,
   i.asset,
   i.income,
+  recorder.income_part(i.income_type) AS part,
   i.tran_id,
   i.trade_id,
   i.info
@@ -20,6 +21,7 @@ COMMENT ON COLUMN bi.income.income_type IS 'The exchange''s type, for example RE
 COMMENT ON COLUMN bi.income.symbol IS 'Contract, for example BTCUSDT; null: the line concerns none.';
 COMMENT ON COLUMN bi.income.asset IS 'Asset of the amount.';
 COMMENT ON COLUMN bi.income.income IS 'Amount in that asset, signed: negative left the wallet.';
+COMMENT ON COLUMN bi.income.part IS 'What the line counts as: realized, commission, funding, or transfer, which is no profit. Types unknown to this version are realized.';
 COMMENT ON COLUMN bi.income.tran_id IS 'The exchange''s number of the transaction, unique within an income type only.';
 COMMENT ON COLUMN bi.income.trade_id IS 'The fill that caused it, as in bi.fill of the same symbol; null: none did.';
 COMMENT ON COLUMN bi.income.info IS 'The exchange''s remark, as it was sent.';

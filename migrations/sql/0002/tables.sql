@@ -118,10 +118,23 @@ CREATE TABLE recorder.event (
 COMMENT ON TABLE recorder.event IS
   'One row per message of the event stream that is no fill and no change: margin calls, settings, and kinds unknown to this version, as they were sent.';
 
+-- What each stream's state became, and when: from one state to the next an account was listened to, or not.
 CREATE TABLE recorder.stream (
   account_id integer NOT NULL CONSTRAINT stream_account_id_fkey REFERENCES recorder.account (id),
-  state      text NOT NULL,
   since      timestamptz NOT NULL,
-  CONSTRAINT stream_pkey PRIMARY KEY (account_id)
+  state      text NOT NULL,
+  CONSTRAINT stream_pkey PRIMARY KEY (account_id, since, state)
 );
-COMMENT ON TABLE recorder.stream IS 'One row per account: the state of its event stream, and since when.';
+COMMENT ON TABLE recorder.stream IS
+  'One row per account and change of its event stream: connected, why it is not, not_running (an earlier process ended then), '
+  'stopped (told to), disabled (recorded without the stream).';
+
+CREATE TABLE recorder.schedule (
+  account_id integer NOT NULL CONSTRAINT schedule_account_id_fkey REFERENCES recorder.account (id),
+  since      timestamptz NOT NULL,
+  every      interval NOT NULL,
+  CONSTRAINT schedule_pkey PRIMARY KEY (account_id, since),
+  CONSTRAINT schedule_every_is_positive_check CHECK (every > interval '0')
+);
+COMMENT ON TABLE recorder.schedule IS
+  'One row per account and change of its schedule: from since on every slot of this width, aligned to midnight UTC, is due.';
