@@ -1,6 +1,7 @@
 """Access: from the settings to the accounts and the exchange they give access to."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from math import ceil
 
 from recorder.binance.client import Client
@@ -21,10 +22,11 @@ def credentials(settings: Settings) -> list[Credentials]:
     ]
 
 
-def open_client(settings: Settings) -> Client:
+def open_client(settings: Settings, clock_measured: Callable[[datetime], None] = lambda _: None) -> Client:
     """Return the client of the configured exchange, which also heeds a pause imposed before a restart.
 
-    What the snapshots do not need of the weight is left to the ledgers.
+    What the snapshots do not need of the weight is left to the ledgers. *clock_measured* is told exchange time whenever
+    it was measured.
     """
     budget = settings.exchange.weight_budget
     return Client(
@@ -33,6 +35,7 @@ def open_client(settings: Settings) -> Client:
         stream_url=settings.exchange.stream_url,
         rest_url=settings.exchange.rest_url,
         pause_file=PauseFile(settings.data_dir / "pause.json"),
+        clock_measured=clock_measured,
     )
 
 

@@ -8,12 +8,13 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.clock import wall_clock
 from recorder.domain.event import AccountUpdate, KeptEvent, Trade
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.snapshot import Outcome, Snapshot
@@ -67,8 +68,17 @@ class Recording:
     ``run`` must be running for anything to be written; it ends only by cancellation.
     """
 
-    def __init__(self, engine: AsyncEngine, metrics: Metrics, *, backlog_rows: int = BACKLOG_ROWS) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        metrics: Metrics,
+        *,
+        backlog_rows: int = BACKLOG_ROWS,
+        clock: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        """*clock* tells the time by which slots are due."""
         self._engine = engine
+        self._clock = clock
         self._metrics = metrics
         self._bound = backlog_rows
         self._backlog: deque[Item] = deque()
@@ -196,12 +206,12 @@ class Recording:
         self._metrics.database_failed()
         self._error = "; ".join(filter(None, (error.what, error.why)))
         if self._failing_since is None:
-            self._failing_since = datetime.now(UTC)
+            self._failing_since = self._clock()
             log.error("%s: %s; recording goes on in memory; to mend it: %s", error.what, error.why, error.fix)
 
     async def _done(self, batch: Sequence[Item], new: Sequence[Snapshot]) -> None:
         if self._failing_since is not None:
-            away = datetime.now(UTC) - self._failing_since
+            away = self._clock() - self._failing_since
             log.warning("PostgreSQL is back after %.0f s, %d rows were waiting", away.total_seconds(), self._rows)
             self._failing_since, self._error = None, ""
         for item in batch:
@@ -209,7 +219,7 @@ class Recording:
             self._rows -= _size(item)
             if isinstance(item, Snapshot):
                 self._note(item)
-        now = datetime.now(UTC)
+        now = self._clock()
         for snapshot in new:
             self._metrics.committed(snapshot, (now - snapshot.time).total_seconds())
         async with self._written:

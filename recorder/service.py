@@ -4,8 +4,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, closing
-from datetime import UTC, datetime, timedelta
+from contextlib import AsyncExitStack, closing, suppress
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
@@ -16,6 +16,7 @@ from recorder.asking import take_snapshot
 from recorder.backfill import Backfill
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
+from recorder.clock import Clock, steady
 from recorder.config.settings import Settings
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.slot import slot_at
@@ -37,6 +38,9 @@ from recorder.web.server import listen, serve
 FINISHING = timedelta(seconds=5)
 """How long a stop waits for answers that are on their way; then, for as long as ``COMMITTING``, for the commit."""
 COMMITTING = timedelta(seconds=2)
+
+MEASURING = timedelta(seconds=2)
+"""How long a start waits for the exchange's clock at most; half a slot if that is shorter."""
 
 HOUSEKEEPING = timedelta(hours=6)
 AHEAD = timedelta(days=62)
@@ -61,27 +65,40 @@ async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[
             await require_schema(engine)
         except StorageUnavailable as error:
             log.error("%s: %s; until it is there, recording goes on in memory", error.what, error.why)
-        client = await stack.enter_async_context(open_client(settings))
+        clock = Clock()
+        client = await stack.enter_async_context(open_client(settings, clock.measured))
         log.info("recording %d account(s) every %g s", len(accounts), settings.snapshot.every.total_seconds())
-        await Service(settings, accounts, engine, client, learned_secret).run(stop, listener)
+        await Service(settings, accounts, engine, client, clock, learned_secret=learned_secret).run(stop, listener)
 
 
 async def snapshot_once(settings: Settings, account: str | None) -> list[Snapshot]:
     """Take one snapshot of *account*, or of each account, commit it, and return what came of it."""
     chosen = [each for each in credentials(settings) if account in (None, each.account)]
-    async with open_database(settings.database_url, settings.data_dir) as engine, open_client(settings) as client:
+    clock = Clock()
+    async with (
+        open_database(settings.database_url, settings.data_dir) as engine,
+        open_client(settings, clock.measured) as client,
+    ):
         await require_schema(engine)
-        now = datetime.now(UTC)
+        await _know_the_time(client, MEASURING)
+        now = clock.now()
         await prepare_partitions(engine, now, now + AHEAD)
         timeout = settings.snapshot.timeout
         snapshots = await asyncio.gather(
             *(
-                take_snapshot(each.account, now, Kind.MANUAL, partial(client.positions, each, timeout))
+                take_snapshot(each.account, now, Kind.MANUAL, partial(client.positions, each, timeout), now=clock.now)
                 for each in chosen
             )
         )
         await write(engine, snapshots)
     return snapshots
+
+
+async def _know_the_time(client: Client, patience: timedelta) -> None:
+    """Measure the exchange's clock, if that is possible now; otherwise this machine's must do for the time being."""
+    with suppress(TimeoutError, ExchangeError):
+        async with asyncio.timeout(patience.total_seconds()):
+            await client.measure_clock()
 
 
 def _balances(settings: Settings) -> Literal["always", "spare", "never"]:
@@ -99,14 +116,17 @@ class Service:
         accounts: Sequence[Credentials],
         engine: AsyncEngine,
         client: Client,
+        clock: Clock,
+        *,
         learned_secret: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._accounts = accounts
         self._engine = engine
         self._client = client
+        self._clock = clock
         self._metrics = Metrics()
-        self._recording = Recording(engine, self._metrics)
+        self._recording = Recording(engine, self._metrics, clock=clock.now)
         self._watch = Watch(
             accounts,
             client,
@@ -114,6 +134,7 @@ class Service:
             timeout=settings.snapshot.timeout,
             balances=_balances(settings),
             taken=self._taken,
+            clock=clock.now,
         )
         self._listening = {
             each.account: Listening(
@@ -137,7 +158,9 @@ class Service:
 
     async def run(self, stop: asyncio.Event, listener: socket.socket | None) -> None:
         """Record until *stop* is set, then finish what is in hand; raise what ended a task, if one ended."""
-        every, started = self._settings.snapshot.every, datetime.now(UTC)
+        every, began = self._settings.snapshot.every, steady()
+        await _know_the_time(self._client, min(MEASURING, every / 2))
+        started = self._clock.now() - timedelta(seconds=steady() - began)
         due = slot_at(started, every)
         resumed = due if started - due < self._settings.snapshot.timeout else started
         self._start_tasks(resumed, listener)
@@ -145,7 +168,7 @@ class Service:
             if resumed == started:
                 self._watch.ask_all(started, Kind.START)
             after = due - every if resumed == due else due
-            async with Schedule(every, after, self._watch.on_due) as schedule:
+            async with Schedule(every, after, self._watch.on_due, self._clock.now) as schedule:
                 self._start("schedule", schedule.failed())
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -176,6 +199,7 @@ class Service:
                 tasks=self._tasks,
                 watch=self._watch,
                 recording=self._recording,
+                clock=self._clock.now,
             )
             export(self._metrics, self._client, self._recording)
             app = create_app(vitals.health, vitals.readiness, self._metrics.text)
@@ -211,7 +235,7 @@ class Service:
         while True:
             await asyncio.sleep(HOUSEKEEPING.total_seconds())
             try:
-                now = datetime.now(UTC)
+                now = self._clock.now()
                 await prepare_partitions(self._engine, now, now + AHEAD)
             except StorageError as error:
                 log.warning("partitions could not be prepared, which loses nothing: %s; %s", error.what, error.why)
