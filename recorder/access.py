@@ -8,6 +8,7 @@ from recorder.binance.client import Client
 from recorder.binance.pause import PauseFile
 from recorder.binance.signing import Credentials, Signer, hmac_signer, private_key_signer
 from recorder.binance.weight import BALANCES, INCOME, LISTEN_KEY, POSITIONS, WeightBudget
+from recorder.config.database_url import passwords
 from recorder.config.sections import AccountSettings
 from recorder.config.settings import Settings
 from recorder.config.weight import ALLOWANCE
@@ -20,6 +21,28 @@ def credentials(settings: Settings) -> list[Credentials]:
         Credentials(account=each.name, api_key=each.api_key.reveal(), signer=_signer(each))
         for each in settings.accounts
     ]
+
+
+def database_url(settings: Settings, learned_secret: Callable[[str], None]) -> Callable[[], str] | None:
+    """Return what tells the database's URL as it is now, password included; ``None`` for the embedded database.
+
+    A password that is changed in the file that holds the URL is used from the next connection on.
+    """
+    first = settings.database_url
+    if first is None:
+        return None
+    known = first
+
+    def current() -> str:
+        nonlocal known
+        url = settings.current_database_url() or known
+        if url != known:
+            known = url
+            for password in passwords(url):
+                learned_secret(password)
+        return url
+
+    return current
 
 
 def open_client(settings: Settings, clock_measured: Callable[[datetime], None] = lambda _: None) -> Client:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.access import balances_are_scheduled, credentials, open_client
+from recorder.access import balances_are_scheduled, credentials, database_url, open_client
 from recorder.asking import take_snapshot
 from recorder.backfill import Backfill
 from recorder.binance.client import Client
@@ -60,7 +60,9 @@ async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(closing(listen(*settings.http.address))) if settings.http.address else None
-        engine = await stack.enter_async_context(open_database(settings.database_url, settings.data_dir))
+        engine = await stack.enter_async_context(
+            open_database(database_url(settings, learned_secret), settings.data_dir)
+        )
         try:
             await require_schema(engine)
         except StorageUnavailable as error:

@@ -13,14 +13,14 @@ def run(config: Config = None, log_level: Verbosity = "info") -> None:
     Two variables are enough: BINANCE_API_KEY and BINANCE_API_SECRET of a key that may only read. Everything else
     is in recorder.toml; look at it with `recorder check`.
     """
-    from recorder.cli.settings import load
+    from recorder.cli.settings import load_with_redactor
     from recorder.cli.signals import stop_signals
     from recorder.service import run as serve
 
-    settings = load(config, log_level)
+    settings, redactor = load_with_redactor(config, log_level)
 
     async def until_stopped() -> None:
-        await serve(settings, stop_signals())
+        await serve(settings, stop_signals(), redactor.learn)
 
     asyncio.run(until_stopped())
 
