@@ -53,7 +53,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_by_url(url: str) -> None:
-    engine = create_engine(url)
+    engine = create_engine(url, statement_seconds=None)
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

@@ -1,12 +1,14 @@
 """Access: from the settings to the accounts and the exchange they give access to."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from math import ceil
 
 from recorder.binance.client import Client
 from recorder.binance.pause import PauseFile
 from recorder.binance.signing import Credentials, Signer, hmac_signer, private_key_signer
 from recorder.binance.weight import BALANCES, INCOME, LISTEN_KEY, POSITIONS, WeightBudget
+from recorder.config.database_url import passwords
 from recorder.config.sections import AccountSettings
 from recorder.config.settings import Settings
 from recorder.config.weight import ALLOWANCE
@@ -21,10 +23,33 @@ def credentials(settings: Settings) -> list[Credentials]:
     ]
 
 
-def open_client(settings: Settings) -> Client:
+def database_url(settings: Settings, learned_secret: Callable[[str], None]) -> Callable[[], str] | None:
+    """Return what tells the database's URL as it is now, password included; ``None`` for the embedded database.
+
+    A password that is changed in the file that holds the URL is used from the next connection on.
+    """
+    first = settings.database_url
+    if first is None:
+        return None
+    known = first
+
+    def current() -> str:
+        nonlocal known
+        url = settings.current_database_url() or known
+        if url != known:
+            known = url
+            for password in passwords(url):
+                learned_secret(password)
+        return url
+
+    return current
+
+
+def open_client(settings: Settings, clock_measured: Callable[[datetime], None] = lambda _: None) -> Client:
     """Return the client of the configured exchange, which also heeds a pause imposed before a restart.
 
-    What the snapshots do not need of the weight is left to the ledgers.
+    What the snapshots do not need of the weight is left to the ledgers. *clock_measured* is told exchange time whenever
+    it was measured.
     """
     budget = settings.exchange.weight_budget
     return Client(
@@ -33,6 +58,7 @@ def open_client(settings: Settings) -> Client:
         stream_url=settings.exchange.stream_url,
         rest_url=settings.exchange.rest_url,
         pause_file=PauseFile(settings.data_dir / "pause.json"),
+        clock_measured=clock_measured,
     )
 
 

@@ -1,9 +1,10 @@
 """Asking an account once: every way the exchange can fail becomes an outcome."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from recorder.binance.client import PositionsAnswer
+from recorder.clock import steady
 from recorder.domain.balance import Balance
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.exceptions import (
@@ -29,20 +30,28 @@ _OUTCOMES: tuple[tuple[type[ExchangeError], Outcome], ...] = (
 
 
 async def take_snapshot(
-    account: str, time: datetime, kind: Kind, ask: Callable[[], Awaitable[PositionsAnswer]], *, detail: str = ""
+    account: str,
+    time: datetime,
+    kind: Kind,
+    ask: Callable[[], Awaitable[PositionsAnswer]],
+    *,
+    now: Callable[[], datetime],
+    detail: str = "",
 ) -> Snapshot:
-    """Ask for an account's positions and return what came of it; every way the exchange can fail is an outcome."""
-    started = datetime.now(UTC)
+    """Ask for an account's positions and return what came of it; every way the exchange can fail is an outcome.
+
+    *now* tells the time at which it was given up.
+    """
+    started = steady()
     try:
         answer = await ask()
     except ExchangeError as error:
-        given_up = datetime.now(UTC)
         return Snapshot(
             account=account,
             time=time,
             kind=kind,
-            taken_at=given_up,
-            duration=given_up - started,
+            taken_at=now(),
+            duration=timedelta(seconds=steady() - started),
             outcome=_outcome(error),
             detail="; ".join(filter(None, (error.what, error.why, error.fix, detail))),
         )

@@ -8,7 +8,7 @@ complete, the changes that nobody saw are rebuilt from them.
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -61,7 +61,7 @@ class Backfill:
         whole say what repaired them. Raises ``ExchangeError`` or ``StorageError``; what was written until then
         stays, and the next call goes on from there.
         """
-        now = datetime.now(UTC)
+        now = await self._rest.time()
         wanted = Interval(max(since or now - LOOK_BACK, now - LOOK_BACK), now)
         with storage_errors():
             async with self._engine.begin() as connection:

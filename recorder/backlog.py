@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from typing import TypeVar, TypeVarTuple
 
+from recorder.clock import wall_clock
 from recorder.domain.item import Item, size_of
 from recorder.exceptions import SpoolError, SpoolFull, UnknownRecord
 from recorder.spool.checkpoint import LettingGo
@@ -87,8 +88,16 @@ class Backlog:
         committed: Everything up to this number of the spool is in PostgreSQL.
     """
 
-    def __init__(self, spool: Log, *, memory_rows: int, synced: Callable[[float], None] = lambda _: None) -> None:
-        """*synced* is told how many seconds each append took to be durable."""
+    def __init__(
+        self,
+        spool: Log,
+        *,
+        memory_rows: int,
+        synced: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], datetime] = wall_clock,
+    ) -> None:
+        """*synced* is told how many seconds each append took to be durable. *clock* says when records are accepted."""
+        self._clock = clock
         self._log = spool
         self._bound = memory_rows
         self._synced = synced
@@ -110,7 +119,7 @@ class Backlog:
 
         *spare* is how many bytes of the limit must stay free; with ``None`` it is taken in any case.
         """
-        entry = Entry(datetime.now(UTC), item, encode_item(item))
+        entry = Entry(self._clock(), item, encode_item(item))
         if spare is not None and not self._has_room(entry, spare):
             return False
         self._incoming.append(entry)
@@ -127,7 +136,7 @@ class Backlog:
                 self._spooling.append(self._incoming.popleft())
             payloads = [entry.payload for entry in self._spooling]
             try:
-                last = await self._call(self._log.append, payloads, datetime.now(UTC))
+                last = await self._call(self._log.append, payloads, self._clock())
             except SpoolFull as error:
                 self._incoming.extendleft(reversed(self._spooling))
                 self._spooling = []
@@ -287,10 +296,10 @@ class Backlog:
 
     async def _checkpoint(self) -> None:
         note = self.committed, self.letting_go
-        if note == self._noted and not self._log.has_expired(datetime.now(UTC)):
+        if note == self._noted and not self._log.has_expired(self._clock()):
             return
         try:
-            await self._call(self._log.commit, note[0], datetime.now(UTC), note[1])
+            await self._call(self._log.commit, note[0], self._clock(), note[1])
         except SpoolFull as error:
             self._failed(error)
         else:

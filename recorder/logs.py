@@ -28,6 +28,7 @@ _WORD_LIMIT = 8  # a shorter secret is masked as a whole word only: "db" must no
 _WORD_BEGINS = r"(?:(?<!\w)|(?<=\\[nrt])|(?<=\x1b\[[0-9]m)|(?<=\x1b\[[0-9]{2}m))"
 _FRAGMENT_LIMIT = 8  # shorter pieces of base64 occur by chance
 _REPEATS_KEPT = 1000
+_LEARNED_KEPT = 1000  # a listenKey is no good after a day or so
 
 # What these say below the level tells nothing about the recorder, and DEBUG lines cut frames short in mid-secret,
 # where a search by value cannot find it.
@@ -48,29 +49,36 @@ _QUIETER = {
 class Redactor:
     """The secrets that no output may hold, and the text without them.
 
-    One lives as long as the process and is handed on: who learns a new secret, such as a listenKey, adds it.
+    One lives as long as the process and is handed on: who learns a new secret, such as a listenKey, tells it.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-        self.add(*secrets)
+        self._given = {form for secret in secrets for form in _forms_of(secret)}
+        self._learned: dict[str, frozenset[str]] = {}
+        self._sort()
 
-    def add(self, *secrets: str) -> None:
-        """Know *secrets* from now on, in each form in which a program prints them."""
-        forms = {form for secret in secrets for form in _forms_of(secret)} - self._forms
-        if forms:
-            self._forms |= forms
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(_expression, longest_first)))
+    def learn(self, secret: str) -> None:
+        """Know *secret* too from now on, in each form in which a program prints it; the oldest of many is forgotten."""
+        known = self._learned.pop(secret, None)
+        self._learned[secret] = known or frozenset(_forms_of(secret))
+        if known is None:
+            while len(self._learned) > _LEARNED_KEPT:
+                del self._learned[next(iter(self._learned))]
+            self._sort()
 
     def redact(self, text: str) -> str:
         """Return *text* with ``••••`` for each secret."""
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        for form in self._long:
+            if form in text:
+                text = text.replace(form, MASK)
+        return text if self._short is None else self._short.sub(MASK, text)
 
-
-def _expression(form: str) -> str:
-    return rf"{_WORD_BEGINS}{re.escape(form)}(?!\w)" if len(form) < _WORD_LIMIT else re.escape(form)
+    def _sort(self) -> None:
+        """Make ready for ``redact``. One expression of all forms would take seconds to compile, each time."""
+        forms = sorted(self._given.union(*self._learned.values()), key=len, reverse=True)
+        self._long = [form for form in forms if len(form) >= _WORD_LIMIT]
+        words = [rf"{_WORD_BEGINS}{re.escape(form)}(?!\w)" for form in forms if len(form) < _WORD_LIMIT]
+        self._short = re.compile("|".join(words)) if words else None
 
 
 def _forms_of(secret: str) -> Iterator[str]:

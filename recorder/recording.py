@@ -7,13 +7,14 @@ for is let go, snapshots before events and newest first, and written down as a g
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.backlog import Backlog, BacklogStatus
+from recorder.clock import wall_clock
 from recorder.domain.event import Told
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.item import Item
@@ -80,18 +81,21 @@ class Recording:
         every: timedelta,
         stream: bool = True,
         memory_rows: int = MEMORY_ROWS,
+        clock: Callable[[], datetime] = wall_clock,
     ) -> None:
         """*spool* is this object's alone from now on.
 
         *accounts*, *every* and *stream* say what a record that cannot be read may have told of: which accounts, at
-        most how long before it was accepted, and whether it may have been an event.
+        most how long before it was accepted, and whether it may have been an event. *clock* tells the time by which
+        slots are due.
         """
         self._engine = engine
+        self._clock = clock
         self._metrics = metrics
         self._accounts = accounts
         self._every = every
         self._sources = (GapSource.SNAPSHOT, GapSource.STREAM) if stream else (GapSource.SNAPSHOT,)
-        self._backlog = Backlog(spool, memory_rows=memory_rows, synced=metrics.synced)
+        self._backlog = Backlog(spool, memory_rows=memory_rows, synced=metrics.synced, clock=clock)
         self._sure_until: datetime | None = spool.checkpoint.at
         self._instance = spool.checkpoint.instance
         self._marked = spool.checkpoint.sequence
@@ -100,7 +104,7 @@ class Recording:
         self._letting_go = {(each.account, each.source): each.since for each in spool.checkpoint.letting_go}
         self._let_go = 0
         self._failing_since: datetime | None = None
-        self._reminded_at = datetime.now(UTC)
+        self._reminded_at = self._clock()
         self._error = ""
         self._redriven_to = 0
         self._committed: dict[str, datetime] = {}
@@ -252,7 +256,7 @@ class Recording:
         """Say that nobody knows what the accounts did while records were accepted that cannot be read any more."""
         gaps = []
         for loss in losses:
-            since, until = loss.since or self._sure_until, loss.until or datetime.now(UTC)
+            since, until = loss.since or self._sure_until, loss.until or self._clock()
             restored = loss.since is None and loss.through <= self._redriven_to
             if since is None:
                 log.error("%d records are held no longer; the database is a new one", loss.count)
@@ -274,7 +278,7 @@ class Recording:
         if error.sqlstate in TRY_AT_ONCE and attempt <= _AT_ONCE:
             return
         self._error = "; ".join(filter(None, (error.what, error.why)))
-        now = datetime.now(UTC)
+        now = self._clock()
         if self._failing_since is None:
             self._failing_since = self._reminded_at = now
             log.error("%s: %s; recording goes on into the spool; to mend it: %s", error.what, error.why, error.fix)
@@ -288,7 +292,7 @@ class Recording:
 
     def _done(self, items: Sequence[Item], new: Sequence[Snapshot], *, again: bool) -> None:
         if self._failing_since is not None:
-            away, waiting = datetime.now(UTC) - self._failing_since, self._backlog.status.records
+            away, waiting = self._clock() - self._failing_since, self._backlog.status.records
             log.warning("PostgreSQL is back after %.0f s, %d records were waiting", away.total_seconds(), waiting)
             self._failing_since, self._error = None, ""
         if again:
@@ -296,7 +300,7 @@ class Recording:
         for item in items:
             if isinstance(item, Snapshot):
                 self._note(item)
-        now = datetime.now(UTC)
+        now = self._clock()
         for snapshot in new:
             self._metrics.committed(snapshot, (now - snapshot.time).total_seconds())
 

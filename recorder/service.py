@@ -4,18 +4,19 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, closing
-from datetime import UTC, datetime, timedelta
+from contextlib import AsyncExitStack, closing, suppress
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.access import balances_are_scheduled, credentials, open_client
+from recorder.access import balances_are_scheduled, credentials, database_url, open_client
 from recorder.asking import take_snapshot
 from recorder.backfill import Backfill
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
+from recorder.clock import Clock, steady
 from recorder.config.settings import Settings
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.slot import slot_at
@@ -42,6 +43,9 @@ FINISHING = timedelta(seconds=5)
 """How long a stop waits for answers that are on their way; then, for as long as ``COMMITTING``, for the commit."""
 COMMITTING = timedelta(seconds=2)
 
+MEASURING = timedelta(seconds=2)
+"""How long a start waits for the exchange's clock at most; half a slot if that is shorter."""
+
 HOUSEKEEPING = timedelta(hours=6)
 AHEAD = timedelta(days=62)
 """Partitions are made this far ahead of need."""
@@ -67,7 +71,9 @@ async def run(
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(closing(listen(*settings.http.address))) if settings.http.address else None
-        engine = await stack.enter_async_context(open_database(settings.database_url, settings.data_dir))
+        engine = await stack.enter_async_context(
+            open_database(database_url(settings, learned_secret), settings.data_dir)
+        )
         try:
             await require_schema(engine)
         except StorageUnavailable as error:
@@ -79,27 +85,41 @@ async def run(
                 settings.data_dir, limit=settings.storage.spool_limit, replay_window=settings.storage.replay_window
             )
         )
-        client = await stack.enter_async_context(open_client(settings))
+        clock = Clock()
+        client = await stack.enter_async_context(open_client(settings, clock.measured))
         log.info("recording %d account(s) every %g s", len(accounts), settings.snapshot.every.total_seconds())
-        await Service(settings, accounts, engine, client, learned_secret, spool=spool).run(stop, listener)
+        service = Service(settings, accounts, engine, client, clock, spool=spool, learned_secret=learned_secret)
+        await service.run(stop, listener)
 
 
 async def snapshot_once(settings: Settings, account: str | None) -> list[Snapshot]:
     """Take one snapshot of *account*, or of each account, commit it, and return what came of it."""
     chosen = [each for each in credentials(settings) if account in (None, each.account)]
-    async with open_database(settings.database_url, settings.data_dir) as engine, open_client(settings) as client:
+    clock = Clock()
+    async with (
+        open_database(settings.database_url, settings.data_dir) as engine,
+        open_client(settings, clock.measured) as client,
+    ):
         await require_schema(engine)
-        now = datetime.now(UTC)
+        await _know_the_time(client, MEASURING)
+        now = clock.now()
         await prepare_partitions(engine, now, now + AHEAD)
         timeout = settings.snapshot.timeout
         snapshots = await asyncio.gather(
             *(
-                take_snapshot(each.account, now, Kind.MANUAL, partial(client.positions, each, timeout))
+                take_snapshot(each.account, now, Kind.MANUAL, partial(client.positions, each, timeout), now=clock.now)
                 for each in chosen
             )
         )
         await write(engine, snapshots)
     return snapshots
+
+
+async def _know_the_time(client: Client, patience: timedelta) -> None:
+    """Measure the exchange's clock, if that is possible now; otherwise this machine's must do for the time being."""
+    with suppress(TimeoutError, ExchangeError):
+        async with asyncio.timeout(patience.total_seconds()):
+            await client.measure_clock()
 
 
 def _balances(settings: Settings) -> Literal["always", "spare", "never"]:
@@ -117,14 +137,16 @@ class Service:
         accounts: Sequence[Credentials],
         engine: AsyncEngine,
         client: Client,
-        learned_secret: Callable[[str], None],
+        clock: Clock,
         *,
         spool: Log,
+        learned_secret: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._accounts = accounts
         self._engine = engine
         self._client = client
+        self._clock = clock
         self._metrics = Metrics()
         self._recording = Recording(
             engine,
@@ -133,6 +155,7 @@ class Service:
             accounts=[each.account for each in accounts],
             every=settings.snapshot.every,
             stream=settings.stream.enabled,
+            clock=clock.now,
         )
         self._watch = Watch(
             accounts,
@@ -141,6 +164,7 @@ class Service:
             timeout=settings.snapshot.timeout,
             balances=_balances(settings),
             taken=self._taken,
+            clock=clock.now,
         )
         self._listening = {
             each.account: Listening(
@@ -164,7 +188,9 @@ class Service:
 
     async def run(self, stop: asyncio.Event, listener: socket.socket | None) -> None:
         """Record until *stop* is set, then finish what is in hand; raise what ended a task, if one ended."""
-        every, started = self._settings.snapshot.every, datetime.now(UTC)
+        every, began = self._settings.snapshot.every, steady()
+        await _know_the_time(self._client, min(MEASURING, every / 2))
+        started = self._clock.now() - timedelta(seconds=steady() - began)
         due = slot_at(started, every)
         resumed = due if started - due < self._settings.snapshot.timeout else started
         self._start_tasks(resumed, listener)
@@ -172,7 +198,7 @@ class Service:
             if resumed == started:
                 self._watch.ask_all(started, Kind.START)
             after = due - every if resumed == due else due
-            async with Schedule(every, after, self._watch.on_due) as schedule:
+            async with Schedule(every, after, self._watch.on_due, self._clock.now) as schedule:
                 self._start("schedule", schedule.failed())
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -204,15 +230,16 @@ class Service:
                 tasks=self._tasks,
                 watch=self._watch,
                 recording=self._recording,
+                clock=self._clock.now,
             )
-            export(self._metrics, self._client, self._recording)
+            export(self._metrics, self._client, self._recording, self._clock.now)
             app = create_app(vitals.health, vitals.readiness, self._metrics.text)
             self._start("http", serve(app, listener))
 
     async def _finish(self) -> None:
         await self._watch.finish(FINISHING)
         for listening in self._listening.values():
-            listening.stopped(datetime.now(UTC))
+            listening.stopped(self._clock.now())
         try:
             async with asyncio.timeout(COMMITTING.total_seconds()):
                 await self._recording.durable()
@@ -245,7 +272,7 @@ class Service:
         while True:
             await asyncio.sleep(HOUSEKEEPING.total_seconds())
             try:
-                now = datetime.now(UTC)
+                now = self._clock.now()
                 await prepare_partitions(self._engine, now, now + AHEAD)
             except StorageError as error:
                 log.warning("partitions could not be prepared, which loses nothing: %s; %s", error.what, error.why)

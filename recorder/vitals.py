@@ -1,8 +1,8 @@
 """Vitals: how the service is doing, for whoever asks over HTTP."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from recorder.binance.client import Client
 from recorder.metrics import Metrics
@@ -22,12 +22,14 @@ class Vitals:
         tasks: Mapping[str, asyncio.Task[None]],
         watch: Watch,
         recording: Recording,
+        clock: Callable[[], datetime],
     ) -> None:
         self._accounts = accounts
         self._every = every
         self._tasks = tasks
         self._watch = watch
         self._recording = recording
+        self._clock = clock
 
     def health(self) -> Report:
         """Whether every task of the process lives."""
@@ -36,7 +38,7 @@ class Vitals:
 
     def readiness(self) -> Report:
         """Whether data flows: every account's newest committed ok snapshot is younger than two slots."""
-        status, now = self._recording.status, datetime.now(UTC)
+        status, now = self._recording.status, self._clock()
         reasons = {}
         for account in self._accounts:
             newest = status.committed_ok.get(account)
@@ -53,7 +55,7 @@ class Vitals:
         return Report(not reasons, reasons)
 
 
-def export(metrics: Metrics, client: Client, recording: Recording) -> None:
+def export(metrics: Metrics, client: Client, recording: Recording, clock: Callable[[], datetime]) -> None:
     """Let *metrics* show what the parts of the service know of themselves."""
     metrics.watch("backlog_rows", "Rows held in memory for PostgreSQL.", lambda: recording.status.backlog.rows)
     metrics.watch("spool_bytes", "Bytes of the spool on disk.", lambda: recording.status.backlog.size)
@@ -63,7 +65,7 @@ def export(metrics: Metrics, client: Client, recording: Recording) -> None:
     metrics.watch(
         "spool_oldest_waiting_seconds",
         "Since when the oldest of them waits; 0: nothing does.",
-        lambda: (datetime.now(UTC) - oldest).total_seconds() if (oldest := recording.status.backlog.oldest) else 0,
+        lambda: (clock() - oldest).total_seconds() if (oldest := recording.status.backlog.oldest) else 0,
     )
     metrics.watch("spool_up", "1 while the disk takes what is spooled.", lambda: not recording.status.backlog.trouble)
     metrics.watch(

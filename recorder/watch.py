@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
@@ -41,10 +41,12 @@ class Watch:
         timeout: timedelta,
         balances: Literal["always", "spare", "never"],
         taken: Callable[[Snapshot], None],
+        clock: Callable[[], datetime],
     ) -> None:
         """*balances* are asked for with every snapshot, or as far as there is weight to spare, or not at all.
 
-        *taken* is called with every snapshot that an account was asked for.
+        *taken* is called with every snapshot that an account was asked for. *clock* tells the time by
+        which slots are due.
         """
         self._accounts = {credentials.account: credentials for credentials in accounts}
         self._client = client
@@ -52,6 +54,7 @@ class Watch:
         self._timeout = timeout
         self._balances = balances
         self._taken = taken
+        self._clock = clock
         self._slots = 0
         self._in_hand: set[asyncio.Task[None]] = set()
         self._failing: dict[str, Outcome] = {}
@@ -64,10 +67,10 @@ class Watch:
     def on_due(self, slots: Sequence[datetime]) -> None:
         """Take the snapshots of the last slot, and write down that those before it were missed."""
         *missed, due = slots
-        now = datetime.now(UTC)
+        now = self._clock()
         for slot in missed:
             for account in self._accounts:
-                detail = "the process could not run then: the machine slept, or its clock was set forward"
+                detail = "the process could not run then: the machine slept, or stood still"
                 self._failed(account, slot, Kind.SLOT, Outcome.MISSED, detail, taken_at=now)
         self.ask_all(due, Kind.SLOT)
 
@@ -77,7 +80,7 @@ class Watch:
 
     def ask_again(self, account: str, kind: Kind) -> None:
         """Take a snapshot of one account now."""
-        self._ask_one(account, datetime.now(UTC), kind)
+        self._ask_one(account, self._clock(), kind)
 
     async def finish(self, patience: timedelta) -> None:
         """Wait for the snapshots in hand; those that take longer than *patience* are given up and say so."""
@@ -108,7 +111,7 @@ class Watch:
         self._hold(task)
 
     async def _ask(self, account: str, time: datetime, kind: Kind) -> None:
-        late = datetime.now(UTC) - time
+        late = self._clock() - time
         credentials = self._accounts[account]
         snapshot, (outcome, balances) = await asyncio.gather(
             take_snapshot(
@@ -116,6 +119,7 @@ class Watch:
                 time,
                 kind,
                 partial(self._client.positions, credentials, self._timeout),
+                now=self._clock,
                 detail=f"asked {late.total_seconds():.1f} s late" if late > _LATE else "",
             ),
             self._take_balances(credentials),
@@ -138,7 +142,7 @@ class Watch:
 
     def _leave_a_row(self, account: str, time: datetime, kind: Kind, task: asyncio.Task[None]) -> None:
         """Record what only the end of the task tells: that it was given up, or broke in a way nobody foresaw."""
-        now = datetime.now(UTC)
+        now = self._clock()
         if task.cancelled():
             detail = "the service was stopped before the answer came"
             self._failed(account, time, kind, Outcome.STOPPED, detail, taken_at=now)

@@ -174,7 +174,7 @@ def test_the_level_holds_for_everybody() -> None:
 
 def test_a_secret_that_is_learnt_later_is_redacted_from_then_on() -> None:
     done = run("""
-        redactor.add("l1stenKey-0123456789")
+        redactor.learn("l1stenKey-0123456789")
         log.info("stream", key=use("l1stenKey-0123456789"), other=CANARY)
     """)
     assert lines(done)[0]["key"] == MASK

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from recorder.binance.session import Answered, Event, LateAnswer, Refused, Unint
 from recorder.binance.signing import Params
 from recorder.binance.supervisor import Supervisor
 from recorder.binance.weight import WeightBudget
+from recorder.clock import steady
 from recorder.exceptions import AnswerTimeout, MalformedAnswer
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Channel:
         self._clock = clock
         self._allowance = allowance
         self._remark: tuple[float, str] | None = None
-        self._answered_at = time.monotonic()
+        self._answered_at = steady()
         self.counts: Counter[str] = Counter()
         self.supervisor = Supervisor(url, weight, clock, notice=self._notice, rate_limited=allowance.handshake_limited)
 
@@ -76,7 +76,7 @@ class Channel:
     async def _reply(
         self, connection: Connection, subject: str, method: str, params: Params, answer_timeout: float
     ) -> Reply:
-        asked_at = time.monotonic()
+        asked_at = steady()
         try:
             async with asyncio.timeout(answer_timeout):
                 return await connection.request(method, params)
@@ -94,7 +94,7 @@ class Channel:
         self.counts[type(event).__name__] += 1
         match event:
             case Answered() | LateAnswer():
-                self._answered_at = time.monotonic()
+                self._answered_at = steady()
                 self._allowance.observe(event.limits)
             case Refused():
                 self._allowance.observe(event.limits)
@@ -116,7 +116,7 @@ class Channel:
         )
 
     def _keep(self, remark: str) -> None:
-        self._remark = (time.monotonic(), remark)
+        self._remark = (steady(), remark)
         _log.warning("%s", remark)
 
     def _remark_since(self, moment: float) -> str:

@@ -75,15 +75,17 @@ class Client:
         stream_url: str,
         rest_url: str,
         pause_file: PauseFile | None = None,
+        clock_measured: Callable[[datetime], None] = lambda _: None,
         answer_timeout: timedelta = timedelta(seconds=5),
     ) -> None:
-        """Raises ConfigurationError for a URL that is not one. *answer_timeout* is for measuring the clock.
+        """Raises ConfigurationError for a URL that is not one. *answer_timeout* is for measuring the clock, of which
+        *clock_measured* is told.
 
         *stream_url* is the exchange's address, or a whole one with ``{listen_key}`` in it.
         """
         require_websocket(ws_api_url, setting="ws_api_url", example="wss://ws-fapi.binance.com/ws-fapi/v1")
         self._weight = weight
-        self._clock = ExchangeClock()
+        self._clock = ExchangeClock(measured=clock_measured)
         self._allowance = Allowance(weight, self._clock, pause_file)
         self._channel = Channel(ws_api_url, weight, self._clock, self._allowance)
         self._timekeeper = Timekeeper(self._channel, self._clock, answer_timeout)

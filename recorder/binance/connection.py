@@ -1,7 +1,6 @@
 """One WebSocket connection to the exchange, and the requests in flight on it."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from recorder.binance.handshake import open_socket
 from recorder.binance.session import Answered, Event, Refused, ServerShutdown, Session, Unintelligible
 from recorder.binance.signing import Params
+from recorder.clock import steady
 from recorder.exceptions import ExchangeUnavailable
 
 _PING_INTERVAL = 15.0
@@ -22,7 +22,7 @@ _Received = tuple[Answered | Refused | Unintelligible, float]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one request; *sent* and *received* are monotonic seconds."""
+    """What came of one request; *sent* and *received* are steady seconds."""
 
     event: Answered | Refused | Unintelligible
     sent: float
@@ -48,7 +48,7 @@ class Connection:
         self._idle.set()
         self.ending = asyncio.Event()
         self.superseded = asyncio.Event()
-        self.opened_at = self.received_at = time.monotonic()
+        self.opened_at = self.received_at = steady()
 
     async def request(self, method: str, params: Params) -> Reply:
         """Send one request and return what came of it; raises ExchangeUnavailable when the connection is lost first.
@@ -59,7 +59,7 @@ class Connection:
         answer: asyncio.Future[_Received | None] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
         self._idle.clear()
-        sent = time.monotonic()
+        sent = steady()
         try:
             await self._socket.send(text)
             received = await answer
@@ -80,7 +80,7 @@ class Connection:
         try:
             while True:
                 frame = await self._socket.recv(decode=False)  # the parser is the judge of bad UTF-8, not the socket
-                self.received_at = time.monotonic()
+                self.received_at = steady()
                 self._receive(frame)
         except ConnectionClosed as exc:
             return str(exc)

@@ -7,9 +7,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidProxy, InvalidStatus, InvalidURI, WebSocketException
 from websockets.uri import parse_uri
 
-from recorder.binance.clock import wall_clock
 from recorder.binance.errors import invalid_proxy, pause_end, rate_limited, retry_after
 from recorder.binance.messages import WireError
+from recorder.clock import wall_clock
 from recorder.exceptions import ConfigurationError, ExchangeError, ExchangeUnavailable
 
 _OPEN_TIMEOUT = 10.0

@@ -43,7 +43,7 @@ class ConnectionBudget:
         self._opened: deque[float] = deque(maxlen=limit)
 
     def wait(self, now: float) -> timedelta:
-        """Return how long after *now*, in monotonic seconds, the next connection may be opened."""
+        """Return how long after *now*, in steady seconds, the next connection may be opened."""
         if len(self._opened) < (self._opened.maxlen or 0):
             return timedelta(0)
         return timedelta(seconds=max(0.0, self._opened[0] + self._period - now))

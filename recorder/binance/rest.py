@@ -62,9 +62,13 @@ class RestClient:
         """Return the exchange's time as it was some time between asking and now."""
         return decode_server_time((await self._server_time()).body)
 
-    async def _all(self, ledger: Ledger[Row], start: datetime, end: datetime) -> AsyncIterator[Page[Row]]:
+    async def time(self) -> datetime:
+        """Return the exchange's time, by which its ledgers are; it is measured first if it never was."""
         await with_retries(self._know_clock, self._measure_clock)
-        async for page in ledger.pages(max(start, self._clock.now() - LOOK_BACK + _MARGIN), end):
+        return self._clock.now()
+
+    async def _all(self, ledger: Ledger[Row], start: datetime, end: datetime) -> AsyncIterator[Page[Row]]:
+        async for page in ledger.pages(max(start, await self.time() - LOOK_BACK + _MARGIN), end):
             yield page
 
     async def _income(self, credentials: Credentials, first: datetime, last: datetime, **page: int) -> list[Income]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from recorder.binance.allowance import Allowance
 from recorder.binance.clock import ExchangeClock
 from recorder.binance.errors import invalid_proxy, retry_after
 from recorder.binance.messages import WireError
+from recorder.clock import steady
 from recorder.exceptions import AnswerTimeout, ConfigurationError, ExchangeUnavailable
 
 _ANSWER_TIMEOUT = 20.0
@@ -22,7 +22,7 @@ _USER_AGENT = "position-recorder"
 
 @dataclass(frozen=True, slots=True)
 class RestReply:
-    """The body of an answer; *sent* and *received* are monotonic seconds."""
+    """The body of an answer; *sent* and *received* are steady seconds."""
 
     body: bytes
     sent: float
@@ -72,9 +72,9 @@ class RestChannel:
         """
         await self._allowance.reserve_in_background(weight)
         try:
-            sent = time.monotonic()
+            sent = steady()
             response = await self._response(subject, path, query(), headers or {})
-            received = time.monotonic()
+            received = steady()
         finally:
             self._allowance.settle(weight, background=True)
         used = response.headers.get(_WEIGHT_HEADER, "")

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from recorder.binance.listen_key import ListenKey
 from recorder.binance.reconnection import LIFETIME, STABLE, Backoff, replacement_due
 from recorder.binance.status import StreamStatus
 from recorder.binance.stream_connection import StreamConnection, StreamServer
+from recorder.clock import steady
 from recorder.domain.event import Arrival, Event, KeptEvent, ListenKeyExpired
 from recorder.domain.stream import Connected, Coverage, LossReason, Lost
 from recorder.exceptions import AccountRejected, ExchangeError, MalformedAnswer
@@ -69,7 +69,7 @@ class UserStream:
         self._current: StreamConnection | None = None
         self._covering = False
         self._covered_since = clock.now()
-        self._proven_at = time.monotonic()
+        self._proven_at = steady()
         self._numbers = count(1)
         self._counts: Counter[str] = Counter()
         self._passed = self._malformed = self._connections = 0
@@ -91,7 +91,7 @@ class UserStream:
                     tasks.create_task(previous.retire())
                 previous = connection
                 await replacement_due(connection.ending, self._lifetime)
-                if time.monotonic() - connection.opened_at >= STABLE:
+                if steady() - connection.opened_at >= STABLE:
                     self._backoff.reset()
 
     def renew(self, covered_until: datetime | None = None) -> None:
@@ -134,7 +134,7 @@ class UserStream:
     async def _start_key(self) -> str:
         key = await self._listen_key.start()
         self._learned_secret(key)
-        self._key_renewed_at = self._clock.wall_at(time.monotonic())
+        self._key_renewed_at = self._clock.wall_at(steady())
         return key
 
     async def _keep_key(self) -> None:
@@ -157,7 +157,7 @@ class UserStream:
         if key != self._current.listen_key:
             self._lose(self._current, self._covered_at(self._proven_at), LossReason.LISTEN_KEY_CHANGED)
         elif self._covering:
-            self._proven_at = time.monotonic()
+            self._proven_at = steady()
             self._last_error = ""
 
     async def _serve(self, connection: StreamConnection) -> None:
@@ -210,8 +210,8 @@ class UserStream:
             return decode_event(frame)
         except MalformedAnswer as exc:
             self._malformed += 1
-            if time.monotonic() - self._said_malformed_at >= _SAID_EVERY:
-                self._said_malformed_at = time.monotonic()
+            if steady() - self._said_malformed_at >= _SAID_EVERY:
+                self._said_malformed_at = steady()
                 _log.warning("Account %s: %s; it is only kept", self._account, exc.what)
             return KeptEvent(kind="", event_time=None, raw=frame.decode(errors="replace").replace("\0", "\ufffd"))
 
@@ -220,9 +220,9 @@ class UserStream:
             _log.warning("Event stream of account %s: %s", self._account, error.what)
         self._last_error = error.what
 
-    def _covered_at(self, monotonic: float) -> datetime:
+    def _covered_at(self, at: float) -> datetime:
         """Coverage does not end before it began, though the clock was corrected in between."""
-        return max(self._exchange_time(monotonic), self._covered_since)
+        return max(self._exchange_time(at), self._covered_since)
 
-    def _exchange_time(self, monotonic: float) -> datetime:
-        return self._clock.now() - timedelta(seconds=time.monotonic() - monotonic)
+    def _exchange_time(self, at: float) -> datetime:
+        return self._clock.now() - timedelta(seconds=steady() - at)

@@ -1,7 +1,6 @@
 """One WebSocket connection that carries the events of one account."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from recorder.binance.allowance import Allowance
 from recorder.binance.handshake import open_socket, require_websocket
 from recorder.binance.reconnection import ConnectionBudget
+from recorder.clock import steady
 from recorder.exceptions import RateLimited
 
 LIVE = "wss://fstream.binance.com"
@@ -39,19 +39,19 @@ class StreamConnection:
         self._ping_interval = ping_interval
         self.listen_key = listen_key
         self.ending = asyncio.Event()
-        self.opened_at = self.heard_at = time.monotonic()
+        self.opened_at = self.heard_at = steady()
 
     async def read(self, receive: Callable[[bytes, float], None]) -> str:
-        """Hand each frame and its monotonic time to *receive* until the connection is lost; return why it was."""
+        """Hand each frame and its steady time to *receive* until the connection is lost; return why it was."""
         pings = asyncio.create_task(self._ping())
         try:
             while True:
                 frame = await self._socket.recv(decode=False)  # the parser is the judge of bad UTF-8, not the socket
-                self.heard_at = time.monotonic()
+                self.heard_at = steady()
                 receive(frame, self.heard_at)
         except ConnectionClosed as exc:
             if exc.rcvd is not None:  # the other side closed it, after everything else that it had to say
-                self.heard_at = time.monotonic()
+                self.heard_at = steady()
             return str(exc)
         finally:
             self.ending.set()
@@ -77,7 +77,7 @@ class StreamConnection:
                 except TimeoutError:
                     await self._socket.close(1011, "no pong")
                     return
-                self.heard_at = time.monotonic()
+                self.heard_at = steady()
 
 
 class StreamServer:
@@ -104,7 +104,7 @@ class StreamServer:
         """
         while wait := self._wait():  # noqa: ASYNC110 - for a time that is known, not for an event
             await asyncio.sleep(wait)
-        self._budget.spend(time.monotonic())
+        self._budget.spend(steady())
         try:
             socket = await open_socket(
                 self._address(listen_key), setting="stream_url", ping_interval=None, max_queue=_MAX_QUEUE
@@ -115,7 +115,7 @@ class StreamServer:
         return StreamConnection(socket, listen_key, self._ping_interval)
 
     def _wait(self) -> float:
-        return (self._allowance.pause_left or self._budget.wait(time.monotonic())).total_seconds()
+        return (self._allowance.pause_left or self._budget.wait(steady())).total_seconds()
 
     def _address(self, listen_key: str) -> str:
         key = quote(listen_key, safe="")

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -12,6 +11,7 @@ from recorder.binance.connection import Connection, open_connection
 from recorder.binance.reconnection import STABLE, Backoff, ConnectionBudget, replacement_due
 from recorder.binance.session import Event
 from recorder.binance.weight import HANDSHAKE, WeightBudget
+from recorder.clock import steady
 from recorder.exceptions import ExchangeUnavailable, RateLimited
 
 _log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Supervisor:
                     tasks.create_task(previous.retire())
                 previous = connection
                 await replacement_due(connection.ending)
-                if time.monotonic() - connection.opened_at >= STABLE:
+                if steady() - connection.opened_at >= STABLE:
                     self._backoff.reset()
 
     async def _serve(self, connection: Connection) -> None:
@@ -119,10 +119,10 @@ class Supervisor:
     async def _permission(self) -> None:
         while wait := self._wait():  # noqa: ASYNC110 - for a time that is known, not for an event
             await asyncio.sleep(wait.total_seconds())
-        self._budget.spend(time.monotonic())
+        self._budget.spend(steady())
 
     def _wait(self) -> timedelta:
-        return self._budget.wait(time.monotonic()) or self._weight.reserve(HANDSHAKE, self._clock.now())
+        return self._budget.wait(steady()) or self._weight.reserve(HANDSHAKE, self._clock.now())
 
     def _withdraw(self, connection: Connection) -> None:
         if connection is self._current:

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import time
 from datetime import timedelta
 
 from recorder.binance.channel import Channel
 from recorder.binance.clock import ClockSample, ExchangeClock
 from recorder.binance.messages import decode_server_time
 from recorder.binance.weight import SESSION_STATUS
+from recorder.clock import steady
 from recorder.exceptions import AnswerTimeout, ExchangeError
 
 _SAMPLES = 5
@@ -48,7 +48,7 @@ class Timekeeper:
 
         Raises an ExchangeError when it takes longer than the time-out or the exchange refuses to tell.
         """
-        asked_at = time.monotonic()
+        asked_at = steady()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout), self._measuring:

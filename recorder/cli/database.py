@@ -24,7 +24,7 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
     settings = load(config, log_level, need_accounts=False)
 
     async def work() -> tuple[str | None, str | None]:
-        async with open_database(settings.database_url, settings.data_dir) as engine:
+        async with open_database(settings.database_url, settings.data_dir, statement_seconds=None) as engine:
             before = await revision(engine)
             await migrate(engine)
             if await roles_exist(engine):
@@ -67,7 +67,8 @@ def roles(config: Config = None, log_level: Verbosity = "warning") -> None:
     """Make the group roles recorder_writer and recorder_reader, or bring their rights up to date.
 
     Grant them to login roles: CREATE ROLE grafana LOGIN PASSWORD '…' IN ROLE recorder_reader. A reader sees the
-    views and functions of schema bi and nothing else.
+    views and functions of schema bi and nothing else; run this again to have its sessions begin read-only and with a
+    time-out. Nobody but its owner can make temporary tables in the database afterwards.
     """
     from recorder.cli.output import lines
     from recorder.cli.settings import load
@@ -76,12 +77,12 @@ def roles(config: Config = None, log_level: Verbosity = "warning") -> None:
 
     settings = load(config, log_level, need_accounts=False)
 
-    async def work() -> None:
+    async def work() -> list[str]:
         async with open_database(settings.database_url, settings.data_dir) as engine:
             await require_schema(engine)
-            await create_roles(engine)
+            return await create_roles(engine)
 
-    asyncio.run(work())
+    left = asyncio.run(work())
     lines(
         [
             f"Roles {WRITER} and {READER} are ready. Grant them to login roles, for example:",
@@ -89,6 +90,8 @@ def roles(config: Config = None, log_level: Verbosity = "warning") -> None:
             f"  CREATE ROLE recorder LOGIN PASSWORD '…' IN ROLE {WRITER};",
         ]
     )
+    if left:
+        lines(["A role with more rights should also run:", *(f"  {statement};" for statement in left)])
 
 
 @app.command()

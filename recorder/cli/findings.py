@@ -138,7 +138,7 @@ async def _exchange(client: Client, accounts: list[Credentials], settings: Setti
     offset = status.clock_offset or timedelta(0)
     if abs(offset) > _CLOCK_TOLERANCE:
         what = f"this machine's clock is off by {-offset.total_seconds():+.1f} s"
-        why = "requests are corrected for it, but slots are by this clock"
+        why = "slots and requests are corrected for it; logs are not, nor what else runs on this machine"
         yield Finding("clock", Grade.WARN, what, why, "run an NTP client such as chrony or systemd-timesyncd")
     else:
         yield Finding("clock", Grade.OK, f"within {abs(offset).total_seconds() * 1000:.0f} ms of the exchange's")

@@ -24,15 +24,15 @@ def run(
     is in recorder.toml; look at it with `recorder check`.
     """
     from recorder.cli.output import print_error
-    from recorder.cli.settings import load
+    from recorder.cli.settings import load_with_redactor
     from recorder.cli.signals import stop_signals
     from recorder.exceptions import StorageUnavailable
     from recorder.service import run as serve
 
-    settings = load(config, log_level)
+    settings, redactor = load_with_redactor(config, log_level)
 
     async def until_stopped() -> None:
-        await serve(settings, stop_signals(), require_database=require_db)
+        await serve(settings, stop_signals(), redactor.learn, require_database=require_db)
 
     try:
         asyncio.run(until_stopped())

@@ -33,6 +33,12 @@ class Secret:
     def reveal(self) -> str:
         return self._value
 
+    def read_again(self) -> Self:
+        """Return the secret as it is now, if a file of its own holds it; raises InvalidSetting when that is not so."""
+        if self.file is None or not self.origin.startswith("file:"):
+            return self
+        return type(self)(_content(self.file).strip(), origin=self.origin, file=self.file)
+
     @override
     def __repr__(self) -> str:
         return MASK

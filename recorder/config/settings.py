@@ -13,7 +13,7 @@ from pydantic import BaseModel, PrivateAttr, ValidationError, field_validator, m
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from recorder.config.database_url import passwords
+from recorder.config.database_url import check_database_url, passwords
 from recorder.config.explanation import explain
 from recorder.config.problem import InvalidSetting, configuration_error
 from recorder.config.secret import Secret, SecretReader
@@ -144,6 +144,15 @@ class Settings(BaseSettings):
     def database_url(self) -> str | None:
         """Where to record, password included; ``None`` for the embedded database."""
         return None if self.database.url is None else self.database.url.reveal()
+
+    def current_database_url(self) -> str | None:
+        """Return the same, read again where a file of its own holds it; what is unreadable there changes nothing."""
+        if self.database.url is None:
+            return None
+        try:
+            return check_database_url(self.database.url.read_again()).reveal()
+        except InvalidSetting:
+            return self.database.url.reveal()
 
     def secrets(self) -> dict[str, Secret]:
         """Return every secret by the name of its setting."""

@@ -1,6 +1,6 @@
 """The database the service writes into: the configured one, or the embedded one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from recorder.postgres.tables import REVISION
 
 @asynccontextmanager
 async def open_database(
-    url: str | None, data_dir: Path, *, statement_seconds: float = STATEMENT_SECONDS
+    url: str | Callable[[], str] | None, data_dir: Path, *, statement_seconds: float | None = STATEMENT_SECONDS
 ) -> AsyncIterator[AsyncEngine]:
     """Yield an engine for *url*; without one, run PostgreSQL under *data_dir* and bring its schema up to date.
 
-    A configured database is not even connected to: it may be away, and its schema is its owner's to upgrade.
+    A function is asked for the URL at each connection. A configured database is not even connected to: it may be away,
+    and its schema is its owner's to upgrade.
     """
     if url is not None:
         engine = create_engine(url, statement_seconds=statement_seconds)
@@ -27,13 +28,12 @@ async def open_database(
         finally:
             await engine.dispose()
         return
-    async with (
-        embedded_postgres(data_dir) as embedded_url,
-        open_database(embedded_url, data_dir, statement_seconds=statement_seconds) as engine,
-    ):
-        if await revision(engine) != REVISION:
-            await upgrade(engine)
-        yield engine
+    async with embedded_postgres(data_dir) as embedded_url:
+        async with open_database(embedded_url, data_dir, statement_seconds=None) as unhurried:
+            if await revision(unhurried) != REVISION:
+                await upgrade(unhurried)
+        async with open_database(embedded_url, data_dir, statement_seconds=statement_seconds) as engine:
+            yield engine
 
 
 async def revision(engine: AsyncEngine) -> str | None:

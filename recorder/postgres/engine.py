@@ -1,6 +1,8 @@
 """Connections to PostgreSQL: every one with time-outs, in UTC, and with errors in this program's words."""
 
-from collections.abc import Iterator
+import os
+import ssl
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import asyncpg
@@ -9,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from recorder.exceptions import SchemaMismatch, StorageError, StorageRefused, StorageUnavailable
+from recorder.postgres.encryption import Encryption
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 8
@@ -29,11 +32,18 @@ TRY_AT_ONCE = frozenset({"40001", "40P01", "57014"})
 """SQLSTATEs of a bad moment: serialization failure, deadlock, cancelled. The same write may well succeed at once."""
 WRONG_SERVER = frozenset({"25006"})
 """SQLSTATEs of a server that takes no writes: connections to it must not be used again, even when they are alive."""
+_DENIED = "grant the role of database.url membership of recorder_writer: recorder db roles"
+_NO_TLS = "rejected SSL upgrade"  # asyncpg: the server answered that it cannot
+_CERTIFICATE_FIXES = {  # by OpenSSL's number of what it found: X509_V_ERR_…
+    9: "see that this machine's clock and the certificate's beginning agree",
+    10: "renew the server's certificate; it is noticed within seconds",
+    62: "name the host in database.url as the certificate names it",
+    64: "name the host in database.url as the certificate names it",
+}
 _FIXES = {
     "28P01": "put the right password into database.url",
     "28000": "allow this user and host in pg_hba.conf, or mend database.url",
     "3D000": "create the database, or mend its name in database.url",
-    "42501": "grant the role of database.url membership of recorder_writer: recorder db roles",
     "53100": "free disk space on the database server",
     "53300": "raise max_connections, or the connection limit of the role",
     "25006": "point database.url at the primary: this server is read-only",
@@ -48,12 +58,19 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no
             await super().close(timeout=min(timeout or _GOODBYE_SECONDS, _GOODBYE_SECONDS))
 
 
-def create_engine(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> AsyncEngine:
-    """Return an engine for a ``postgresql://`` URL, whose query part PostgreSQL's driver reads itself."""
+def create_engine(url: str | Callable[[], str], *, statement_seconds: float | None = STATEMENT_SECONDS) -> AsyncEngine:
+    """Return an engine for a ``postgresql://`` URL, whose query part PostgreSQL's driver reads itself.
+
+    A function is asked for the URL at each connection: its password may change. A server on another machine must prove
+    who it is (``sslmode=verify-full``), unless the URL names another ``sslmode``. *statement_seconds* ``None`` lets
+    statements take as long as they want.
+    """
 
     async def connect() -> asyncpg.Connection:
+        now = url if isinstance(url, str) else url()
         return await asyncpg.connect(
-            url,
+            now,
+            ssl=Encryption.of(now, os.environ).context(),
             timeout=CONNECT_SECONDS,
             command_timeout=statement_seconds,
             server_settings=_SESSION,
@@ -66,8 +83,11 @@ def create_engine(url: str, *, statement_seconds: float = STATEMENT_SECONDS) -> 
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
-    """Translate whatever driver and server raise into a ``StorageError``; unknown ones count as worth a retry."""
+def storage_errors(*, denied: str = _DENIED) -> Iterator[None]:
+    """Translate whatever driver and server raise into a ``StorageError``; unknown ones count as worth a retry.
+
+    *denied* is what mends a right that is missing.
+    """
     try:
         yield
     except (
@@ -79,13 +99,18 @@ def storage_errors() -> Iterator[None]:
         TimeoutError,
         OSError,
     ) as error:
-        raise _translate(error) from error
+        raise _translate(error, denied) from error
 
 
-def _translate(error: Exception) -> StorageError:
+def cause_of(error: Exception) -> tuple[BaseException, str]:
+    """Return the driver's own error, and its SQLSTATE, empty when it has none."""
     cause: BaseException = (error.orig if isinstance(error, DBAPIError) else None) or error
     cause = cause.__cause__ or cause  # SQLAlchemy keeps the driver's own error there
-    state = getattr(cause, "sqlstate", None) or ""
+    return cause, getattr(cause, "sqlstate", None) or ""
+
+
+def _translate(error: Exception, denied: str) -> StorageError:
+    cause, state = cause_of(error)
     why = " ".join(str(cause).split()) or type(cause).__name__
     if state == _CHECK_VIOLATION and getattr(cause, "constraint_name", None) is None:
         # Not a check of ours but the bounds of a partition: one was made while the row was on its way to another.
@@ -98,6 +123,10 @@ def _translate(error: Exception) -> StorageError:
         return SchemaMismatch(
             "the database has not the tables of this program", why=why, fix="recorder db upgrade", sqlstate=state
         )
+    if state == asyncpg.InsufficientPrivilegeError.sqlstate:
+        return StorageUnavailable("PostgreSQL does not allow it", why=f"{why} ({state})", fix=denied, sqlstate=state)
+    if isinstance(cause, ssl.SSLError) or _NO_TLS in why:
+        return _not_encrypted(cause, why)
     if isinstance(cause, TimeoutError):
         why = f"no answer in {CONNECT_SECONDS} s (connect) or {STATEMENT_SECONDS} s (statement)"
     return StorageUnavailable(
@@ -105,4 +134,21 @@ def _translate(error: Exception) -> StorageError:
         why=f"{why} ({state})" if state else why,
         fix=_FIXES.get(state, "start PostgreSQL, or mend database.url"),
         sqlstate=state,
+    )
+
+
+def _not_encrypted(cause: BaseException, why: str) -> StorageUnavailable:
+    """Say what is wrong with the certificate: the connection is tried again, and never without encryption."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        trust = "name its authority's certificate, a file, as sslrootcert in database.url"
+        return StorageUnavailable(
+            "PostgreSQL's certificate is not accepted",
+            why=cause.verify_message,
+            fix=_CERTIFICATE_FIXES.get(cause.verify_code, trust),
+        )
+    return StorageUnavailable(
+        "The connection to PostgreSQL cannot be encrypted",
+        why=f"{why}; to another machine encryption is required unless database.url says otherwise",
+        fix="set ssl = on and a certificate in postgresql.conf; or, where nobody can listen on the way, "
+        "add ?sslmode=disable to database.url",
     )

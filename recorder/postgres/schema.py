@@ -1,13 +1,23 @@
 """The schema's revision: what it is, whether it is ours, and how to get there."""
 
+import asyncio
 from pathlib import Path
 
+import asyncpg
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.exceptions import SchemaMismatch
-from recorder.postgres.engine import storage_errors
+from recorder.postgres.engine import cause_of, storage_errors
 from recorder.postgres.tables import REVISION
+
+_LOCK_SECONDS = 2.0
+_TRIES = 15
+_DENIED = (
+    "run it as the owner of the database, or of the schemas recorder and bi if they exist; "
+    "or let the role make them: GRANT CREATE ON DATABASE … TO …"
+)
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:
@@ -34,7 +44,11 @@ def require_revision(found: str | None) -> None:
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
-    """Bring the schema to *revision* (``head``, ``base`` or a number) in one transaction."""
+    """Bring the schema to *revision* (``head``, ``base`` or a number) in one transaction.
+
+    It may take as long as the statements of *engine* may. Tables in use are waited for briefly and again, so that
+    nobody waits behind the migration for long.
+    """
 
     def migrate(connection: Connection) -> None:
         from alembic import command  # noqa: PLC0415 - takes longer to import than most commands take to run
@@ -48,9 +62,21 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
         else:
             command.upgrade(config, revision)
 
-    async with engine.connect() as connection:
-        with storage_errors():
-            await connection.run_sync(migrate)
+    for left in reversed(range(_TRIES)):
+        with storage_errors(denied=_DENIED):
+            try:
+                async with engine.connect() as connection:
+                    await connection.execute(text(f"SET lock_timeout = '{_LOCK_SECONDS:g}s'"))
+                    await connection.commit()
+                    await connection.run_sync(migrate)
+                    await connection.execute(text("RESET lock_timeout"))
+                    await connection.commit()
+            except DBAPIError as error:
+                if left == 0 or cause_of(error)[1] != asyncpg.LockNotAvailableError.sqlstate:
+                    raise
+            else:
+                return
+        await asyncio.sleep(_LOCK_SECONDS)
 
 
 def _migrations() -> Path:

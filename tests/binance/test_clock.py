@@ -13,12 +13,12 @@ class Machine:
 
     def __init__(self) -> None:
         self.wall = NOON
-        self.monotonic = 1000.0
-        self.clock = ExchangeClock(lambda: self.wall, lambda: self.monotonic)
+        self.steady = 1000.0
+        self.clock = ExchangeClock(lambda: self.wall, lambda: self.steady)
 
     def pass_time(self, seconds: float) -> None:
         self.wall += timedelta(seconds=seconds)
-        self.monotonic += seconds
+        self.steady += seconds
 
 
 def test_before_a_measurement_it_shows_this_machines_time() -> None:
@@ -67,10 +67,10 @@ def test_a_measurement_grows_old() -> None:
 @given(st.floats(0, 2), st.floats(0, 2), st.integers(-3600, 3600))
 def test_the_error_is_never_larger_than_the_uncertainty(there: float, back: float, ahead: int) -> None:
     machine = Machine()
-    sent = machine.monotonic
+    sent = machine.steady
     machine.pass_time(there)
     reading = machine.wall + timedelta(seconds=ahead)
     machine.pass_time(back)
-    machine.clock.adjust([ClockSample(sent, machine.monotonic, reading)])
+    machine.clock.adjust([ClockSample(sent, machine.steady, reading)])
     error = machine.clock.now() - (machine.wall + timedelta(seconds=ahead))
     assert abs(error) <= (machine.clock.uncertainty or timedelta()) + timedelta(microseconds=5)

@@ -26,7 +26,7 @@ HTML = "<html><body>canary</body></html>"
 class Rest:
     def __init__(self, url: str, answer_timeout: float = 5) -> None:
         noon = datetime(2026, 3, 1, 12, 0, 20, tzinfo=UTC)
-        self.clock = ExchangeClock(wall=lambda: noon)
+        self.clock = ExchangeClock(lambda: noon, lambda: 0.0)
         self.weight = WeightBudget(1200)
         self.allowance = Allowance(self.weight, self.clock, None)
         self.channel = RestChannel(url, self.allowance, self.clock, answer_timeout)

@@ -11,6 +11,7 @@ from recorder.binance.clock import ExchangeClock
 from recorder.binance.reconnection import ConnectionBudget
 from recorder.binance.stream_connection import StreamConnection, StreamServer
 from recorder.binance.weight import WeightBudget
+from recorder.clock import steady
 from recorder.exceptions import ConfigurationError, ExchangeUnavailable, RateLimited
 from tests.binance.user_streams import UserStreams
 
@@ -76,7 +77,7 @@ async def test_after_an_orderly_close_all_that_was_sent_has_been_heard(
         await (await streams.opened(1)).close(1001, "going away")
         async with asyncio.timeout(5):
             assert "going away" in await reader
-    assert opened < connection.heard_at <= time.monotonic()
+    assert opened < connection.heard_at <= steady()
 
 
 async def test_after_a_cut_nothing_is_sure_but_the_last_that_was_heard(

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from recorder.domain.event import AccountUpdate, Arrival, StreamPosition
+from recorder.domain.event import AccountUpdate, Arrival, StreamPosition, Told
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.postgres.accounts import take_turn
-from recorder.postgres.events import Told, write_events
+from recorder.postgres.events import write_events
 from recorder.postgres.snapshots import write_snapshots
 
 pytestmark = pytest.mark.every_postgres

@@ -1,5 +1,6 @@
 """The group roles: a reader has schema ``bi`` and nothing else, a writer has what the service does and no more."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from recorder.postgres import questions
 from recorder.postgres.database import require_schema
 from recorder.postgres.engine import create_engine
 from recorder.postgres.gaps import last_watched
-from recorder.postgres.roles import READER, WRITER, create_roles, roles_exist
+from recorder.postgres.roles import READER, READER_SETTINGS, WRITER, WRITER_RIGHTS, create_roles, roles_exist
 from recorder.postgres.samples import prepare_partitions
 from recorder.postgres.schedules import write_schedule
 from recorder.recording import write
@@ -41,7 +42,7 @@ FILLED = {
 }
 """The views that show something of what the fixture records: positions, without gaps, balances and ledgers."""
 VIEWS = (*FILLED, "gap", "account_equity", "fill", "income")
-TABLES = ("account", "snapshot", "sample", "sample_default", "change", "gap", "alembic_version")
+TABLES = (*WRITER_RIGHTS, "sample_default", "balance_default")
 NO_WRITING = (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)  # a view of a join
 
 
@@ -111,10 +112,34 @@ async def refused(connection: asyncpg.Connection, sql: str) -> None:
 
 
 async def test_roles_may_be_made_again(engine: AsyncEngine) -> None:
-    await create_roles(engine)
-    await create_roles(engine)
+    assert await create_roles(engine) == []
+    assert await create_roles(engine) == []
 
     assert await roles_exist(engine)
+
+
+async def test_of_every_table_it_is_said_what_the_writer_may_do_with_it(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        tables = await connection.scalars(
+            text(
+                "SELECT relname FROM pg_class "
+                "WHERE relnamespace = 'recorder'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition"
+            )
+        )
+        assert set(tables) == set(WRITER_RIGHTS)
+
+
+async def test_what_was_granted_before_and_is_not_needed_any_more_is_taken_back(
+    engine: AsyncEngine, writer: Login
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA recorder TO {WRITER}, {READER}"))
+    await writer.connection.execute("DELETE FROM recorder.gap")
+    await create_roles(engine)
+    await refused(writer.connection, "DELETE FROM recorder.gap")
+    async with engine.connect() as connection:
+        rights = "SELECT count(*) FROM information_schema.table_privileges WHERE grantee = :role AND table_schema = :of"
+        assert await connection.scalar(text(rights), {"role": READER, "of": "recorder"}) == 0
 
 
 async def test_a_reader_reads_every_view_and_calls_every_function(engine: AsyncEngine, reader: Login) -> None:
@@ -168,15 +193,40 @@ async def test_a_reader_changes_nothing_in_the_views_and_makes_nothing(reader: L
         "DROP SCHEMA bi CASCADE",
         "DROP FUNCTION bi.positions_at(timestamptz)",
         "ALTER VIEW bi.gap OWNER TO CURRENT_USER",
+        "CREATE TABLE public.mine ()",
+        "CREATE FUNCTION public.mine() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TEMPORARY TABLE mine ()",
+        "CREATE TEMPORARY VIEW mine AS SELECT 1",
+        "SELECT recorder.ensure_partitions(now(), now())",
+        "SELECT recorder.income_part('COMMISSION')",
+        "CREATE EXTENSION dblink",
+        "CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION bi.positions_at()",
     ):
         await refused(reader.connection, sql)
+
+
+async def test_a_reader_grants_nothing_to_anybody(engine: AsyncEngine, reader: Login) -> None:
+    rights = text("SELECT array_agg(acl::text ORDER BY acl::text) FROM (SELECT relacl AS acl FROM pg_class) AS all_of")
+    async with engine.connect() as connection:
+        before = await connection.scalar(rights)
+    for sql in (
+        "GRANT SELECT ON bi.gap TO PUBLIC",  # a warning of PostgreSQL, for who holds it without being able to grant it
+        "GRANT INSERT ON recorder.gap TO PUBLIC",
+        f"GRANT {READER} TO {WRITER}",
+    ):
+        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+            await reader.connection.execute(sql)
+    async with engine.connect() as connection:
+        assert await connection.scalar(rights) == before
+        assert not await connection.scalar(text(f"SELECT pg_has_role('{WRITER}', '{READER}', 'MEMBER')"))
 
 
 async def test_a_reader_reaches_nothing_outside_the_database(reader: Login) -> None:
     for sql in (
         "COPY (SELECT 1) TO PROGRAM 'true'",
         "COPY (SELECT 1) TO '/tmp/copied'",
-        "CREATE TEMPORARY TABLE taken (line text); COPY taken FROM '/etc/passwd'",
+        "COPY bi.gap TO '/tmp/copied'",
+        "DO $$ BEGIN COPY (SELECT 1) TO PROGRAM 'true'; END $$",
         "SELECT pg_read_file('/etc/passwd')",
         "SELECT pg_ls_dir('/')",
         "SELECT lo_import('/etc/passwd')",
@@ -184,17 +234,59 @@ async def test_a_reader_reaches_nothing_outside_the_database(reader: Login) -> N
         "CREATE ROLE mine",
         "ALTER SYSTEM SET fsync = off",
         f"SET ROLE {WRITER}",
+        "SELECT pg_read_binary_file('/etc/passwd')",
+        "SELECT lo_export(1, '/tmp/copied')",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
+        "ALTER ROLE CURRENT_USER CREATEROLE",
+        f"ALTER ROLE {READER} SUPERUSER",
+        "ALTER DATABASE postgres SET statement_timeout = 1",
     ):
         await refused(reader.connection, sql)
+    for role in (WRITER, "recorder", "postgres"):
+        await refused(reader.connection, f"SET SESSION AUTHORIZATION {role}")
 
 
-async def test_a_readers_own_objects_do_not_change_what_the_function_says(reader: Login) -> None:
+async def test_a_session_of_a_reader_begins_read_only_and_with_a_time_out(engine: AsyncEngine, reader: Login) -> None:
+    assert await create_roles(engine) == []
+
+    connection = await asyncpg.connect(reader.url)
+    try:
+        assert {name: await connection.fetchval(f"SHOW {name}") for name in READER_SETTINGS} == READER_SETTINGS
+    finally:
+        await connection.close()
+
+
+async def test_a_session_of_a_writer_is_left_as_it_is(engine: AsyncEngine, writer: Login) -> None:
+    await create_roles(engine)
+
+    connection = await asyncpg.connect(writer.url)
+    try:
+        assert await connection.fetchval("SHOW default_transaction_read_only") == "off"
+    finally:
+        await connection.close()
+
+
+async def test_a_readers_own_objects_do_not_change_what_the_function_says(
+    reader: Login, with_roles: str, engine: AsyncEngine
+) -> None:
+    async with engine.begin() as connection:  # as in a database that is not the recorder's own
+        await connection.execute(text(f"GRANT TEMPORARY ON DATABASE {make_url(with_roles).database} TO PUBLIC"))
     await reader.connection.execute("CREATE TEMPORARY VIEW position_history AS SELECT 'forged' AS account")
+    await reader.connection.execute("CREATE TEMPORARY VIEW account AS SELECT 'forged' AS name, 1 AS id")
+    await reader.connection.execute(
+        "CREATE FUNCTION pg_temp.date_bin(interval, timestamptz, timestamptz) RETURNS timestamptz "
+        "LANGUAGE sql AS 'SELECT NULL::timestamptz'"
+    )
     await reader.connection.execute("SET search_path = pg_temp, public")
 
     rows = await reader.connection.fetch("SELECT account FROM bi.positions_at($1)", NOON)
+    series = await reader.connection.fetch(
+        "SELECT time FROM bi.pnl_series('main', NULL, $1, $2, '1 minute')", NOON, NOON + MINUTE
+    )
 
     assert [row["account"] for row in rows] == ["main"]
+    assert all(row["time"] is not None for row in series)
+    assert {row["account"] for row in await reader.connection.fetch("SELECT account FROM bi.snapshot")} == {"main"}
 
 
 async def test_a_writer_does_all_that_the_service_does(writer: Login) -> None:
@@ -227,6 +319,20 @@ async def test_a_writer_neither_changes_samples_nor_the_schema(writer: Login) ->
         "DELETE FROM recorder.snapshot",
         "DELETE FROM recorder.gap",
         "UPDATE recorder.account SET name = 'other'",
+        "UPDATE recorder.snapshot SET account_id = 2",
+        "UPDATE recorder.gap SET started_at = now(), reason = 'not_running'",
+        "UPDATE recorder.fill SET trade_id = 1",
+        "UPDATE recorder.income SET income = 0",
+        "UPDATE recorder.event SET body = ''",
+        "UPDATE recorder.balance SET wallet_balance = 0",
+        "UPDATE recorder.ledger SET kind = 'income'",
+        *(f"DELETE FROM recorder.{table}" for table, rights in WRITER_RIGHTS.items() if "DELETE" not in rights),
+        "INSERT INTO recorder.alembic_version VALUES ('9999')",
+        "ALTER TABLE recorder.alembic_version DISABLE TRIGGER ALL",
+        "CREATE TRIGGER mine BEFORE INSERT ON recorder.gap FOR EACH ROW EXECUTE FUNCTION f()",
+        "CREATE TEMPORARY TABLE mine ()",
+        "CREATE TABLE public.mine ()",
+        f"GRANT {WRITER} TO {READER}",
         "UPDATE recorder.alembic_version SET version_num = '9999'",
         *(f"TRUNCATE recorder.{table}" for table in TABLES),
         *(f"DROP TABLE recorder.{table} CASCADE" for table in TABLES),
@@ -238,6 +344,7 @@ async def test_a_writer_neither_changes_samples_nor_the_schema(writer: Login) ->
         "CREATE ROLE mine",
         "COPY (SELECT 1) TO PROGRAM 'true'",
         "SELECT pg_read_file('/etc/passwd')",
+        "SELECT lo_import('/etc/passwd')",
     ):
         await refused(writer.connection, sql)
 

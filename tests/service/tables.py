@@ -79,6 +79,16 @@ class Tables:
         )
         return [Taken(**row) for row in rows]
 
+    async def clock_offset_ms(self, account: str, time: datetime) -> int:
+        """Return the exchange's clock minus this machine's, as it is stored with a snapshot."""
+        offset: int = await self.connection.fetchval(
+            "SELECT clock_offset_ms FROM recorder.snapshot s JOIN recorder.account a ON a.id = s.account_id "
+            'WHERE a.name = $1 AND s."time" = $2',
+            account,
+            time,
+        )
+        return offset
+
     async def times(self, account: str, *, after: datetime = BEGINNING) -> list[datetime]:
         """Return the times of an account's snapshots later than *after*, of every kind and outcome."""
         return [taken.time for taken in await self.snapshots(account) if taken.time > after]

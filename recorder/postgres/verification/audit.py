@@ -106,7 +106,7 @@ async def audit(
     """
     with storage_errors():
         async with engine.connect() as connection:
-            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            connection = await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             for setting in _SETTINGS:
                 await connection.execute(text(setting))
             await _require_rights(connection)
