@@ -49,7 +49,9 @@ def replay(
     else:
         lines(["The spool holds nothing of that time."])
     if done.skipped:
-        lines([f"{done.skipped} record(s) could not be written; see: recorder dead-letters"])
+        lines(
+            [f"{done.skipped} record(s) were not written: PostgreSQL refuses them, or this version does not know them."]
+        )
         raise typer.Exit(1)
 
 

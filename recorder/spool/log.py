@@ -149,10 +149,14 @@ class Log:
         self._delete(now)
         self._measure()
 
+    def size_after(self, sequence: int) -> int:
+        """Return the bytes of the segments that hold anything after number *sequence*."""
+        return sum(segment.end for segment in self._segments if self._last_of(segment) > sequence)
+
     def has_expired(self, now: datetime) -> bool:
         """Whether ``commit`` would delete something that is kept for a replay no longer."""
-        first = self._segments[0].committed_at if self._segments else None
-        return first is not None and now - first >= self._window
+        first = self._segments[0] if self._segments[bool(self._file) :] else None  # the last one may be in use
+        return first is not None and first.committed_at is not None and now - first.committed_at >= self._window
 
     def keep_aside(self, name: str, data: bytes) -> None:
         """Copy *data*, which cannot be written to PostgreSQL or not be understood, into a file of its own."""

@@ -1,18 +1,21 @@
 """What the spool costs and how fast it drains: ``python -m tests.benchmarks.spool``.
 
-Prints the latency of an append with its fsync against SQLite (WAL, ``synchronous=FULL``), how many bytes a snapshot of 20
-rows and an event take, and how fast a long backlog comes from disk into an embedded PostgreSQL.
+Prints the latency of an append with its fsync against SQLite (WAL, ``synchronous=FULL``), how many bytes a snapshot and
+an event take, and how fast a long backlog comes from disk into an embedded PostgreSQL.
 """
 
 import asyncio
+import json
 import os
 import sqlite3
 import statistics
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from time import perf_counter
 
 from recorder.domain.event import AccountUpdate, Arrival, BalanceChange, StreamPosition, Told
@@ -23,7 +26,7 @@ from recorder.metrics import Metrics
 from recorder.postgres.database import open_database
 from recorder.postgres.samples import prepare_partitions
 from recorder.recording import Recording
-from recorder.spool.codec import encode_item
+from recorder.spool.codec import decode_item, encode_item
 from recorder.spool.folder import Folder
 from recorder.spool.log import Log
 from recorder.spool.opening import open_spool
@@ -36,8 +39,14 @@ START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WINDOW = timedelta(minutes=30)
 
 
+def digits(chance: Random, whole: int) -> Decimal:
+    """A number with up to so many digits before the point and eight behind it, which do not compress."""
+    return Decimal(chance.randrange(-(10**whole), 10**whole)) + Decimal(chance.randrange(10**8)).scaleb(-8)
+
+
 def snapshot(number: int) -> Snapshot:
     """A snapshot whose numbers are as long as the exchange's."""
+    chance = Random(number)  # noqa: S311 - to be repeatable
     time = START + timedelta(minutes=number // 50)
     return Snapshot(
         account=f"account-{number % 50}",
@@ -50,20 +59,20 @@ def snapshot(number: int) -> Snapshot:
             Position(
                 symbol=f"COIN{row}USDT",
                 position_side="BOTH",
-                position_amt=Decimal("-60.75") + row,
-                entry_price=Decimal("11.38765432"),
+                position_amt=digits(chance, 3),
+                entry_price=digits(chance, 4),
                 update_time=START - timedelta(days=1, seconds=row),
-                break_even_price=Decimal("11.375448123"),
+                break_even_price=digits(chance, 4),
                 margin_asset="USDT",
-                mark_price=Decimal("13.45270201") + number,
-                unrealized_profit=Decimal("-125.91664710") - number,
-                liquidation_price=Decimal("27.41551234"),
+                mark_price=digits(chance, 4),
+                unrealized_profit=digits(chance, 3),
+                liquidation_price=digits(chance, 4),
                 isolated_margin=Decimal(0),
-                notional=Decimal("-817.25164710") - number,
+                notional=digits(chance, 5),
                 isolated_wallet=Decimal(0),
-                initial_margin=Decimal("40.86258235"),
-                maint_margin=Decimal("5.31213570"),
-                position_initial_margin=Decimal("40.86258235"),
+                initial_margin=(margin := digits(chance, 3)),
+                maint_margin=digits(chance, 2),
+                position_initial_margin=margin,
                 open_order_initial_margin=Decimal(0),
                 adl=2,
                 bid_notional=Decimal(0),
@@ -77,22 +86,23 @@ def snapshot(number: int) -> Snapshot:
 def event(number: int) -> Told:
     """An ACCOUNT_UPDATE of one position and one balance, as long as the exchange's."""
     time = START + timedelta(milliseconds=10 * number)
+    chance = Random(number)  # noqa: S311 - to be repeatable
     position = StreamPosition(
         symbol="COIN1USDT",
         position_side="BOTH",
-        position_amt=Decimal("-60.75") + number,
-        entry_price=Decimal("11.38765432"),
-        break_even_price=Decimal("11.375448123"),
-        accumulated_realized=Decimal("1241.51230000"),
-        unrealized_profit=Decimal("-125.91664710"),
+        position_amt=digits(chance, 3),
+        entry_price=digits(chance, 4),
+        break_even_price=digits(chance, 4),
+        accumulated_realized=digits(chance, 4),
+        unrealized_profit=digits(chance, 3),
         margin_type="cross",
         isolated_wallet=Decimal(0),
         margin_asset="USDT",
     )
     balance = BalanceChange(
         asset="USDT",
-        wallet_balance=Decimal("122624.12345678") + number,
-        cross_wallet_balance=Decimal("100.12345678"),
+        wallet_balance=digits(chance, 6),
+        cross_wallet_balance=digits(chance, 5),
         balance_change=Decimal(0),
     )
     update = AccountUpdate(
@@ -102,7 +112,7 @@ def event(number: int) -> Told:
         balances=(balance,),
         positions=(position,),
         symbol=None,
-        raw='{"e":"ACCOUNT_UPDATE"' + "," * 380 + "}",
+        raw=json.dumps({"e": "ACCOUNT_UPDATE", "a": {"B": [asdict(balance)], "P": [asdict(position)]}}, default=str),
     )
     arrival = Arrival(number=number, received_at=time, clock_offset=timedelta(milliseconds=3))
     return Told(f"account-{number % 50}", arrival, update)
@@ -134,15 +144,24 @@ def compare_with_sqlite(folder: Path) -> None:
     database.close()
 
 
+def measure_decoding(payloads: list[bytes]) -> float:
+    """Return the microseconds that one of *payloads* takes."""
+    began = perf_counter()
+    for payload in payloads:
+        decode_item(payload)
+    return (perf_counter() - began) / len(payloads) * 1e6
+
+
 def measure_sizes() -> None:
     for name, items in (
         (f"snapshot of {ROWS} rows", [snapshot(number) for number in range(200)]),
         ("event", [event(number) for number in range(200)]),
     ):
         began = perf_counter()
-        size = statistics.mean(len(encode_item(item)) + OVERHEAD for item in items)
+        payloads = [encode_item(item) for item in items]
         took = (perf_counter() - began) / len(items) * 1e6
-        print(f"bytes of a {name}: {size:.0f}, {took:.0f} µs to encode")
+        size = statistics.mean(map(len, payloads)) + OVERHEAD
+        print(f"{name}: {size:.0f} bytes, {took:.0f} µs to encode, {measure_decoding(payloads):.0f} µs to decode")
 
 
 async def drain(folder: Path, name: str, items: list[Item]) -> None:

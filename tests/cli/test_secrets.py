@@ -172,7 +172,7 @@ async def test_no_secret_is_seen_when_the_password_of_the_database_is_the_wrong_
         assert finished.code == 1
         assert "password authentication failed" in finished.stdout + finished.stderr
     async with scene.started("run", RECORDER_DATABASE__URL=url) as running:
-        await running.says("recording goes on in memory")
+        await running.says("recording goes on into the spool")
         await running.stop()
 
     assert scene.seen() == []

@@ -58,6 +58,28 @@ async def test_a_stop_while_postgresql_is_away_ends_in_time_and_the_next_start_o
     await tables.assert_every_slot_is_answered(first.accounts, first.started_at, second.stopped_at)
 
 
+async def test_what_waits_in_the_spool_at_a_stop_is_committed_by_the_next_start_and_is_no_part_of_the_gap(
+    recorder: Start, exchange: Simulator, tables: Tables, proxy: Proxy, tmp_path: Path
+) -> None:
+    async with running(load_settings(tmp_path, exchange, proxy.url)) as first:
+        await tables.first("hedge", "ok")
+        await tables.first("main", "ok")
+        proxy.cut()
+        before = datetime.now(UTC)
+        for _ in range(3):
+            last = await next_slot()
+        await sleep_until(last + timedelta(milliseconds=500))
+        await first.finish()
+    async with recorder() as second:
+        await tables.first("hedge", "ok", after=first.stopped_at)
+        await tables.first("main", "ok", after=first.stopped_at)
+        await second.finish()
+    for account in first.accounts:
+        spooled = await tables.times(account, after=before)
+        assert last in spooled
+    assert all(gap.started_at >= last for gap in await tables.gaps())
+
+
 async def test_a_stop_while_the_whole_network_swallows_everything_ends_in_time(
     exchange: Simulator, tables: Tables, proxy: Proxy, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,3 +110,16 @@ def test_a_power_cut_at_each_single_operation_of_append_rotation_checkpoint_and_
             except PowerCut:
                 disk.cut_power()
             judge.look(opened(disk))
+
+
+def test_what_a_failed_fsync_left_behind_never_passes_for_what_was_given_instead() -> None:
+    disk = TreacherousDisk(0)
+    log = opened(disk)
+    log.append([b"first"], NOON)
+    # The write goes well, the fsync fails, and so do cutting the rest off and beginning a new file.
+    disk.failing = {disk.operations + number: errno.EIO for number in (2, 3, 4)}
+    with pytest.raises(SpoolFull):
+        log.append([b"never acknowledged"], NOON)
+    log.append([b"second"], NOON)
+    again = opened(disk)
+    assert [each.payload for each in again.read() if isinstance(each, Record)] == [b"first", b"second"]
