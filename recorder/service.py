@@ -58,6 +58,8 @@ async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[
     exchange is away is no reason not to start. *learned_secret* is told what no output may hold from then on.
     """
     accounts = credentials(settings)
+    for warning in settings.warnings():
+        log.warning("%s", warning)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(closing(listen(*settings.http.address))) if settings.http.address else None
         engine = await stack.enter_async_context(

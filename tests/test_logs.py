@@ -291,3 +291,17 @@ def test_other_events_and_those_without_a_limit_are_not_held_back() -> None:
     assert said_by(limit, "back", "main")
     assert said_by(limit, "slot", None)
     assert said_by(limit, "slot", None)
+
+
+def test_a_thousand_secrets_more_are_learned_in_no_time_and_the_oldest_are_forgotten() -> None:
+    redactor = Redactor(["the api secret", "db"])
+    keys = [f"listenKey{number:04}".ljust(64, "x") for number in range(1_200)]
+    for key in keys[:1_000]:
+        redactor.learn(key)
+        redactor.learn(keys[0])  # which is still in use
+        assert redactor.redact(f"/ws/{key}") == f"/ws/{MASK}"
+    for key in keys[1_000:]:
+        redactor.learn(key)
+    assert redactor.redact(f"{keys[0]} {keys[999]} {keys[1_199]}") == f"{MASK} {MASK} {MASK}"
+    assert redactor.redact(keys[1]) == keys[1]
+    assert redactor.redact("the api secret of db") == f"{MASK} of {MASK}"

@@ -1,6 +1,7 @@
 """``recorder run`` and ``recorder snapshot``: asking the exchange."""
 
 import asyncio
+import os
 
 import typer
 
@@ -17,6 +18,7 @@ def run(config: Config = None, log_level: Verbosity = "info") -> None:
     from recorder.cli.signals import stop_signals
     from recorder.service import run as serve
 
+    os.umask(0o077)  # whatever it writes is nobody else's, also if the shell or the init system thinks otherwise
     settings, redactor = load_with_redactor(config, log_level)
 
     async def until_stopped() -> None:
@@ -37,6 +39,7 @@ def snapshot(
     from recorder.exceptions import ConfigurationError
     from recorder.service import snapshot_once
 
+    os.umask(0o077)
     settings = load(config, log_level)
     names = [each.name for each in settings.accounts]
     if account is not None and account not in names:

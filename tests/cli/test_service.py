@@ -86,7 +86,7 @@ async def test_an_account_that_fails_is_recorded_as_failed_and_the_exit_code_say
     (failed,) = await rows("SELECT outcome, detail, position_count FROM bi.snapshot WHERE account = 'hedge'")
     assert (failed["outcome"], failed["position_count"]) == ("account_rejected", 0)
     assert "code -2015" in failed["detail"]
-    assert "Enable Futures" in failed["detail"]
+    assert "Enable Reading" in failed["detail"]
 
 
 async def test_snapshot_without_a_schema_names_the_command_that_makes_it(configured: Recorder, database: str) -> None:
