@@ -253,7 +253,7 @@ async def test_a_migration_waits_for_a_table_in_use_and_lets_others_pass(engine:
         await reader.execute("SELECT count(*) FROM recorder.snapshot")
         migrating = asyncio.create_task(upgrade(engine))
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'recorder.snapshot'::regclass"
-        seen = []
+        seen: list[int] = []
         async with asyncio.timeout(30):
             while seen[-2:] != [1, 0]:  # it waited, and gave the others way
                 seen.append(await reader.fetchval(waiting))
