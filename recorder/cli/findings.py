@@ -58,7 +58,9 @@ async def _database(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Fi
             "database", Grade.FAIL, f"PostgreSQL {facts.version} is too old", f"{_OLDEST} is the oldest supported"
         )
     else:
-        yield Finding("database", Grade.OK, f"PostgreSQL {facts.version}, {where}, {facts.tls or 'not encrypted'}")
+        yield Finding(
+            "database", Grade.OK, f"PostgreSQL {facts.version}, {where}{f', {facts.tls}' if facts.tls else ''}"
+        )
     for finding in doubts_about(facts, settings.database_url):
         yield finding
     try:
