@@ -9,7 +9,7 @@ from alembic.autogenerate.rewriter import Rewriter
 from alembic.operations import ops
 from sqlalchemy import Connection, text
 
-from recorder.postgres.engine import create_engine
+from recorder.postgres.engine import create_unhurried_engine
 from recorder.postgres.tables import METADATA, SCHEMA
 
 compared = Rewriter()
@@ -53,7 +53,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_by_url(url: str) -> None:
-    engine = create_engine(url, statement_seconds=None)
+    engine = create_unhurried_engine(url)
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

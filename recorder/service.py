@@ -69,6 +69,8 @@ async def run(
     then. *learned_secret* is told what no output may hold from then on.
     """
     accounts = credentials(settings)
+    for warning in settings.warnings():
+        log.warning("%s", warning)
     async with AsyncExitStack() as stack:
         spool = stack.enter_context(
             open_spool(

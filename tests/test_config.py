@@ -483,7 +483,7 @@ def test_what_is_allowed_and_unwise_is_warned_about(load: Load, tmp_path: Path) 
     (tmp_path / "key").chmod(0o644)
     second = '[[accounts]]\nname = "second"\napi_key = "file:key"\napi_secret = "env:SECRET"\n'
     third = '[[accounts]]\nname = "third"\napi_key = "file:key"\napi_secret = "env:SECRET"\n'
-    exchange = '[exchange]\nrest_url = "http://exchange.test"\n'
+    exchange = '[exchange]\nrest_url = "http://exchange.test"\n[http]\nlisten = "0.0.0.0:9464"\n'
     file = tmp_path / "recorder.toml"
     settings = load(exchange + ACCOUNT + second + third, {"SECRET": "s"})
     file.chmod(0o644)
@@ -496,9 +496,10 @@ def test_what_is_allowed_and_unwise_is_warned_about(load: Load, tmp_path: Path) 
         "Accounts 'second' and 'third' have the same api_key",
         "exchange.ws_api_url, exchange.stream_url still means the live exchange",
         "exchange.rest_url is not encrypted",
+        "http.listen = '0.0.0.0:9464' can be reached from other machines",
     ):
         assert [line for line in told if expected in line], expected
-    assert len(told) == 7
+    assert len(told) == 8
     assert not [line for line in told if "from-file" in line or "literal-key" in line]
 
 

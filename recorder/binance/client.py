@@ -32,6 +32,9 @@ from recorder.domain.position import Position
 from recorder.domain.stream import Coverage
 from recorder.exceptions import AnswerTimeout
 
+_KEYS_OF = {"https://fapi.binance.com": "https://api.binance.com"}
+"""Where the exchange tells what a key may do, by where its futures are, if that is not the same place."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionsAnswer:
@@ -93,7 +96,8 @@ class Client:
         self._key_requests = AccountRequests(self._channel, self._allowance, self._timekeeper)
         self._streams = StreamServer(stream_url, self._allowance)
         self._rest = RestChannel(rest_url, self._allowance, self._clock)
-        self.rest = RestClient(self._rest, self._clock)
+        self._keys = RestChannel(_KEYS_OF.get(rest_url, rest_url), self._allowance, self._clock)
+        self.rest = RestClient(self._rest, self._clock, self._keys)
         self.tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
@@ -111,6 +115,7 @@ class Client:
             task.cancel()
         outcomes = await asyncio.gather(*self.tasks, return_exceptions=True)
         await self._rest.aclose()
+        await self._keys.aclose()
         for outcome in outcomes:
             if isinstance(outcome, Exception) and exc is None:
                 raise outcome

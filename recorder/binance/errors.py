@@ -62,8 +62,8 @@ _KEY = Rule(
     "the exchange refuses the API key",
     why="The key was deleted, does not allow reading futures, may not be used from this address, or is of the other "
     "environment (live or demo).",
-    fix="In Binance's API management see that the key exists, that 'Enable Reading' and 'Enable Futures' are on, and "
-    "which IP addresses it allows; then restart.",
+    fix="In Binance's API management see that the key exists, that 'Enable Reading' is on, that it was made after "
+    "the futures account was opened, and which IP addresses it allows; then restart.",
 )
 _KEY_FORMAT = Rule(
     AccountRejected,

@@ -76,7 +76,9 @@ class SessionStatus(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class AccountConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """Answer to ``GET /fapi/v1/accountConfig``: how an account is set up, and what its key may do.
+    """Answer to ``GET /fapi/v1/accountConfig``: how an account is set up, and what the exchange lets it do.
+
+    What one of its keys may do is another question: an account may trade whose key may only read.
 
     Attributes:
         dual_side_position: Whether it is in hedge mode.
@@ -88,6 +90,38 @@ class AccountConfig(msgspec.Struct, frozen=True, rename="camel"):
     dual_side_position: bool
     can_deposit: bool | None = None
     multi_assets_margin: bool | None = None
+
+
+class KeyPermissions(msgspec.Struct, frozen=True, rename="camel"):
+    """Answer to ``GET /sapi/v1/account/apiRestrictions``: what a key may do, by the boxes that are ticked for it."""
+
+    enable_reading: bool
+    enable_withdrawals: bool
+    ip_restrict: bool | None = None
+    enable_internal_transfer: bool = False
+    permits_universal_transfer: bool = False
+    enable_futures: bool = False
+    enable_margin: bool = False
+    enable_spot_and_margin_trading: bool = False
+    enable_vanilla_options: bool = False
+    enable_portfolio_margin_trading: bool = False
+    enable_fix_api_trade: bool = False
+
+    @property
+    def can_trade(self) -> bool:
+        return (
+            self.enable_futures
+            or self.enable_margin
+            or self.enable_spot_and_margin_trading
+            or self.enable_vanilla_options
+            or self.enable_portfolio_margin_trading
+            or self.enable_fix_api_trade
+        )
+
+    @property
+    def can_withdraw(self) -> bool:
+        """Whether it can move money out of the account, to an address or to another account."""
+        return self.enable_withdrawals or self.enable_internal_transfer or self.permits_universal_transfer
 
 
 def decode_positions(result: bytes | str) -> tuple[Position, ...]:
@@ -108,6 +142,11 @@ def decode_server_time(result: bytes | str) -> datetime:
 def decode_account_config(answer: bytes | str) -> AccountConfig:
     """Return the answer to ``GET /fapi/v1/accountConfig``; raises MalformedAnswer."""
     return converted(decode_json(answer), AccountConfig, "accountConfig")
+
+
+def decode_key_permissions(answer: bytes | str) -> KeyPermissions:
+    """Return the answer to ``GET /sapi/v1/account/apiRestrictions``; raises MalformedAnswer."""
+    return converted(decode_json(answer), KeyPermissions, "apiRestrictions")
 
 
 def decode_json(text: bytes | str) -> Any:

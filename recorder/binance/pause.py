@@ -35,7 +35,7 @@ class PauseFile:
         """Replace the file as a whole, readable for its owner only."""
         content = json.dumps({"paused_until": until.isoformat()})
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)  # mkstemp gives 0600
             with os.fdopen(handle, "w") as file:
                 file.write(content)

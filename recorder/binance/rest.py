@@ -10,13 +10,19 @@ from itertools import count
 from recorder.binance.clock import ClockSample, ExchangeClock
 from recorder.binance.fields import epoch_milliseconds
 from recorder.binance.ledger import decode_fills, decode_income
-from recorder.binance.messages import AccountConfig, decode_account_config, decode_server_time
+from recorder.binance.messages import (
+    AccountConfig,
+    KeyPermissions,
+    decode_account_config,
+    decode_key_permissions,
+    decode_server_time,
+)
 from recorder.binance.paging import Ledger, Page, Row
 from recorder.binance.rest_channel import RestChannel, RestReply
 from recorder.binance.retries import with_retries
 from recorder.binance.signing import Credentials, Params, signed_query
 from recorder.binance.stopped import StoppedAccounts
-from recorder.binance.weight import ACCOUNT_CONFIG, INCOME, SERVER_TIME, USER_TRADES
+from recorder.binance.weight import ACCOUNT_CONFIG, INCOME, KEY_PERMISSIONS, SERVER_TIME, USER_TRADES
 from recorder.domain.fill import Fill
 from recorder.domain.income import Income
 
@@ -39,8 +45,10 @@ class RestClient:
     stops an account here stops no snapshot.
     """
 
-    def __init__(self, channel: RestChannel, clock: ExchangeClock) -> None:
+    def __init__(self, channel: RestChannel, clock: ExchangeClock, keys: RestChannel | None = None) -> None:
+        """*keys* leads to where the exchange tells about keys, if that is not where its futures are."""
         self._channel = channel
+        self._keys = keys or channel
         self._clock = clock
         self._stopped = StoppedAccounts()
 
@@ -55,8 +63,14 @@ class RestClient:
         return self._all(Ledger(between, at, _LIMIT, _WIDTH), start, end)
 
     async def account_config(self, credentials: Credentials) -> AccountConfig:
-        """Return how the account is set up, and what its key may do."""
+        """Return how the account is set up."""
         return decode_account_config(await self._get(credentials, "/fapi/v1/accountConfig", {}, ACCOUNT_CONFIG))
+
+    async def key_permissions(self, credentials: Credentials) -> KeyPermissions:
+        """Return what the account's key may do. Demo exchanges do not tell: then it raises an ExchangeError."""
+        return decode_key_permissions(
+            await self._get(credentials, "/sapi/v1/account/apiRestrictions", {}, KEY_PERMISSIONS, channel=self._keys)
+        )
 
     async def server_time(self) -> datetime:
         """Return the exchange's time as it was some time between asking and now."""
@@ -111,10 +125,12 @@ class RestClient:
     async def _trades(self, credentials: Credentials, params: Params) -> list[Fill]:
         return decode_fills(await self._get(credentials, "/fapi/v1/userTrades", params, USER_TRADES))
 
-    async def _get(self, credentials: Credentials, path: str, params: Params, weight: int) -> bytes:
+    async def _get(
+        self, credentials: Credentials, path: str, params: Params, weight: int, *, channel: RestChannel | None = None
+    ) -> bytes:
         async def attempt() -> RestReply:
             await self._know_clock()
-            return await self._channel.get(
+            return await (channel or self._channel).get(
                 f"Account {credentials.account}",
                 path,
                 lambda: signed_query(credentials, params, epoch_milliseconds(self._clock.now())),

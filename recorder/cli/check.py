@@ -12,7 +12,8 @@ def check(json: Json = False, config: Config = None, log_level: Verbosity = "war
     """
     import asyncio
 
-    from recorder.cli.findings import Finding, Grade, findings
+    from recorder.cli.finding import Finding, Grade
+    from recorder.cli.findings import findings
     from recorder.cli.output import print_findings, print_json
     from recorder.cli.settings import load
 

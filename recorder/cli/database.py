@@ -18,13 +18,14 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
     from recorder.cli.output import lines
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, revision
+    from recorder.postgres.engine import create_unhurried_engine
     from recorder.postgres.roles import create_roles, roles_exist
     from recorder.postgres.schema import upgrade as migrate
 
     settings = load(config, log_level, need_accounts=False)
 
     async def work() -> tuple[str | None, str | None]:
-        async with open_database(settings.database_url, settings.data_dir, statement_seconds=None) as engine:
+        async with open_database(settings.database_url, settings.data_dir, engine_of=create_unhurried_engine) as engine:
             before = await revision(engine)
             await migrate(engine)
             if await roles_exist(engine):

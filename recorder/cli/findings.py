@@ -2,54 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, Self
+from datetime import timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.access import credentials, open_client
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
+from recorder.cli.doubts import CLOCK_TOLERANCE, doubts_about, doubts_about_key
+from recorder.cli.finding import Finding, Grade
 from recorder.cli.output import show_duration
 from recorder.config.settings import Settings
 from recorder.config.size import format_size
 from recorder.exceptions import ExchangeError, RecorderError, SchemaMismatch
 from recorder.postgres.database import open_database, require_schema
-from recorder.postgres.questions import ServerFacts, server_facts
+from recorder.postgres.engine import create_engine
+from recorder.postgres.questions import server_facts
 from recorder.postgres.tables import REVISION
 from recorder.spool.estimate import ROWS, lasts
 
 _OLDEST = 15
-_CLOCK_TOLERANCE = timedelta(seconds=1)
 _CONNECT = timedelta(seconds=10)
-
-
-class Grade(StrEnum):
-    """How bad it is: a warning does not keep anything from being recorded."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `recorder check`."""
-
-    subject: str
-    grade: Grade
-    what: str
-    why: str = ""
-    fix: str = ""
-
-    @classmethod
-    def of(cls, subject: str, error: RecorderError) -> Self:
-        return cls(subject, Grade.FAIL, error.what, error.why, error.fix)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -65,7 +39,8 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     for warning in settings.warnings():
         yield Finding("configuration", Grade.WARN, warning)
     try:
-        async with open_database(settings.database_url, settings.data_dir) as engine:
+        plain = partial(create_engine, session={"application_name": "position-recorder"})  # to see what others see
+        async with open_database(settings.database_url, settings.data_dir, engine_of=plain) as engine:
             async for finding in _database(engine, settings):
                 yield finding
     except RecorderError as error:
@@ -96,8 +71,10 @@ async def _database(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Fi
             "database", Grade.FAIL, f"PostgreSQL {facts.version} is too old", f"{_OLDEST} is the oldest supported"
         )
     else:
-        yield Finding("database", Grade.OK, f"PostgreSQL {facts.version}, {where}")
-    for finding in _doubts(facts):
+        yield Finding(
+            "database", Grade.OK, f"PostgreSQL {facts.version}, {where}{f', {facts.tls}' if facts.tls else ''}"
+        )
+    for finding in doubts_about(facts, settings.database_url):
         yield finding
     try:
         await require_schema(engine)
@@ -105,27 +82,6 @@ async def _database(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Fi
         yield Finding.of("schema", error)
     else:
         yield Finding("schema", Grade.OK, f"revision {REVISION}")
-
-
-def _doubts(facts: ServerFacts) -> list[Finding]:
-    doubts = []
-    if not facts.fsync:
-        why = "a crash of its machine can lose or corrupt what it confirmed"
-        doubts.append(Finding("database", Grade.WARN, "fsync is off", why, "set fsync = on in postgresql.conf"))
-    if not facts.full_page_writes:
-        why = "a crash of its machine can corrupt pages"
-        doubts.append(
-            Finding(
-                "database", Grade.WARN, "full_page_writes is off", why, "set full_page_writes = on in postgresql.conf"
-            )
-        )
-    skew = abs(facts.now - datetime.now(UTC))
-    if skew > _CLOCK_TOLERANCE:
-        what = f"its clock and this machine's differ by {skew.total_seconds():.1f} s"
-        doubts.append(
-            Finding("database", Grade.WARN, what, "ages in bi.freshness are wrong by that", "run an NTP client")
-        )
-    return doubts
 
 
 async def _exchange(client: Client, accounts: list[Credentials], settings: Settings) -> AsyncIterator[Finding]:
@@ -149,7 +105,7 @@ async def _exchange(client: Client, accounts: list[Credentials], settings: Setti
     limit = f"; its limit is {status.weight_limit} weight a minute" if status.weight_limit else ""
     yield Finding("exchange", Grade.OK, f"{settings.exchange.ws_api_url} answers, {took * 1000:.0f} ms{limit}")
     offset = status.clock_offset or timedelta(0)
-    if abs(offset) > _CLOCK_TOLERANCE:
+    if abs(offset) > CLOCK_TOLERANCE:
         what = f"this machine's clock is off by {-offset.total_seconds():+.1f} s"
         why = "slots and requests are corrected for it; logs are not, nor what else runs on this machine"
         yield Finding("clock", Grade.WARN, what, why, "run an NTP client such as chrony or systemd-timesyncd")
@@ -161,6 +117,8 @@ async def _exchange(client: Client, accounts: list[Credentials], settings: Setti
             answer = await client.positions(each, settings.snapshot.timeout)
         except ExchangeError as error:
             yield Finding.of(subject, error)
-        else:
-            took_ms = answer.duration.total_seconds() * 1000
-            yield Finding(subject, Grade.OK, f"{len(answer.positions)} position row(s), {took_ms:.0f} ms")
+            continue
+        took_ms = answer.duration.total_seconds() * 1000
+        yield Finding(subject, Grade.OK, f"{len(answer.positions)} position row(s), {took_ms:.0f} ms")
+        async for finding in doubts_about_key(client.rest, each):
+            yield finding

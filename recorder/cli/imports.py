@@ -32,9 +32,15 @@ def import_answers(
     from recorder import importing
     from recorder.cli.output import print_json, print_table, stderr
     from recorder.cli.settings import load
+    from recorder.config.problem import InvalidSetting
+    from recorder.config.sections import check_name
     from recorder.postgres.database import open_database, require_schema
 
     settings = load(config, log_level, need_accounts=False)
+    try:
+        check_name(account)
+    except InvalidSetting as error:
+        raise typer.BadParameter(f"{error.what}. {error.fix}", param_hint="--account") from error
     answers = importing.read_files(files, at)
     progress = Progress(
         TextColumn("Recording saved answers"),

@@ -15,10 +15,10 @@ from recorder.cli.output import lines, print_json, print_table, show_time, stder
 from recorder.cli.settings import load
 from recorder.exceptions import RecorderError
 from recorder.postgres.database import open_database
+from recorder.postgres.engine import create_unhurried_engine
 from recorder.postgres.verification.audit import Progress as Step
 from recorder.postgres.verification.audit import Result, audit
 
-_PATIENCE = 6 * 60 * 60.0  # seconds for one statement
 _STYLES = {"ok": "green", "violated": "bold red", "notice": "yellow", "nothing": "dim"}
 _EXAMPLES = {"check": "check", "account": "account", "time": "time", "symbol": "symbol", "what": "what"}
 
@@ -38,7 +38,7 @@ def prove(
     )
 
     async def work() -> list[Result]:
-        async with open_database(settings.database_url, settings.data_dir, statement_seconds=_PATIENCE) as engine:
+        async with open_database(settings.database_url, settings.data_dir, engine_of=create_unhurried_engine) as engine:
             with progress:
                 task = progress.add_task("", total=None)
 

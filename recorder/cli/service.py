@@ -1,6 +1,7 @@
 """``recorder run`` and ``recorder snapshot``: asking the exchange."""
 
 import asyncio
+import os
 from typing import Annotated
 
 import typer
@@ -29,6 +30,7 @@ def run(
     from recorder.exceptions import StorageUnavailable
     from recorder.service import run as serve
 
+    os.umask(0o077)  # whatever it writes is nobody else's, also if the shell or the init system thinks otherwise
     settings, redactor = load_with_redactor(config, log_level)
 
     async def until_stopped() -> None:
@@ -55,6 +57,7 @@ def snapshot(
     from recorder.exceptions import ConfigurationError
     from recorder.service import snapshot_once
 
+    os.umask(0o077)
     settings = load(config, log_level)
     names = [each.name for each in settings.accounts]
     if account is not None and account not in names:

@@ -184,6 +184,17 @@ class HttpSettings(_Section):
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
 
+    @property
+    def is_exposed(self) -> bool:
+        """Whether other machines can reach it."""
+        if self.address is None:
+            return False
+        host, _ = self.address
+        try:
+            return not ip_address(host).is_loopback
+        except ValueError:
+            return host != "localhost"
+
     @field_validator("listen")
     @classmethod
     def _is_host_and_port(cls, listen: str) -> str:
@@ -227,6 +238,17 @@ def _check_pem(secret: Secret) -> Secret:
     return secret
 
 
+def check_name(name: str) -> str:
+    """Return the name of an account unchanged when it can be one; raises InvalidSetting."""
+    if not name or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise InvalidSetting(
+            "is empty, longer than 64 characters, or has control characters or blanks around it",
+            why="The name stands in tables, metrics and commands.",
+            fix='Choose a short name like "main".',
+        )
+    return name
+
+
 class AccountSettings(_Section):
     """One futures account: its key signs with HMAC (``api_secret``) or with Ed25519 or RSA (``private_key``, PEM)."""
 
@@ -244,13 +266,7 @@ class AccountSettings(_Section):
     @field_validator("name")
     @classmethod
     def _name_is_fit_to_print(cls, name: str) -> str:
-        if not name or name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
-            raise InvalidSetting(
-                "is empty, longer than 64 characters, or has control characters or blanks around it",
-                why="The name stands in tables, metrics and commands.",
-                fix='Choose a short name like "main".',
-            )
-        return name
+        return check_name(name)
 
     @model_validator(mode="after")
     def _has_one_way_to_sign(self) -> Self:

@@ -173,7 +173,7 @@ class Settings(BaseSettings):
 
     def warnings(self) -> list[str]:
         """Return what is allowed and unwise, one sentence each, for `recorder check` and the start of the service."""
-        return [*self._exposed_secrets(), *self._shared_keys(), *self._doubtful_endpoints()]
+        return [*self._exposed_secrets(), *self._shared_keys(), *self._doubtful_endpoints(), *self._exposed_pages()]
 
     def _exposed_secrets(self) -> Iterator[str]:
         secrets = self.secrets()
@@ -201,6 +201,13 @@ class Settings(BaseSettings):
             url = urlsplit(getattr(self.exchange, key))
             if url.scheme in {"ws", "http"} and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
                 yield f"exchange.{key} is not encrypted: signed requests can be read on the way."
+
+    def _exposed_pages(self) -> Iterator[str]:
+        if self.http.is_exposed:
+            yield (
+                f"http.listen = {self.http.listen!r} can be reached from other machines: the names of accounts and how "
+                "they are doing are shown to whoever asks, without a password or encryption."
+            )
 
 
 def _keys_by_section() -> dict[str, list[str]]:

@@ -7,14 +7,17 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.postgres.embedded import embedded_postgres
-from recorder.postgres.engine import STATEMENT_SECONDS, create_engine, storage_errors
+from recorder.postgres.engine import create_engine, create_unhurried_engine, storage_errors
 from recorder.postgres.schema import current_revision, require_revision, upgrade
 from recorder.postgres.tables import REVISION
 
 
 @asynccontextmanager
 async def open_database(
-    url: str | Callable[[], str] | None, data_dir: Path, *, statement_seconds: float | None = STATEMENT_SECONDS
+    url: str | Callable[[], str] | None,
+    data_dir: Path,
+    *,
+    engine_of: Callable[[str | Callable[[], str]], AsyncEngine] = create_engine,
 ) -> AsyncIterator[AsyncEngine]:
     """Yield an engine for *url*; without one, run PostgreSQL under *data_dir* and bring its schema up to date.
 
@@ -22,17 +25,17 @@ async def open_database(
     and its schema is its owner's to upgrade.
     """
     if url is not None:
-        engine = create_engine(url, statement_seconds=statement_seconds)
+        engine = engine_of(url)
         try:
             yield engine
         finally:
             await engine.dispose()
         return
     async with embedded_postgres(data_dir) as embedded_url:
-        async with open_database(embedded_url, data_dir, statement_seconds=None) as unhurried:
+        async with open_database(embedded_url, data_dir, engine_of=create_unhurried_engine) as unhurried:
             if await revision(unhurried) != REVISION:
                 await upgrade(unhurried)
-        async with open_database(embedded_url, data_dir, statement_seconds=statement_seconds) as engine:
+        async with open_database(embedded_url, data_dir, engine_of=engine_of) as engine:
             yield engine
 
 

@@ -2,8 +2,9 @@
 
 import os
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +18,7 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 8
 _GOODBYE_SECONDS = 0.3
 
-_SESSION = {
+SESSION = {
     "application_name": "position-recorder",
     "TimeZone": "UTC",
     "search_path": "pg_catalog",  # a user named recorder would have schema recorder in it, which misleads Alembic
@@ -32,7 +33,10 @@ TRY_AT_ONCE = frozenset({"40001", "40P01", "57014"})
 """SQLSTATEs of a bad moment: serialization failure, deadlock, cancelled. The same write may well succeed at once."""
 WRONG_SERVER = frozenset({"25006"})
 """SQLSTATEs of a server that takes no writes: connections to it must not be used again, even when they are alive."""
-_DENIED = "grant the role of database.url membership of recorder_writer: recorder db roles"
+_DENIED = (
+    "for recording, grant the role of database.url membership of recorder_writer, which recorder db roles makes; "
+    "for recorder db, name the owner of the database in database.url"
+)
 _NO_TLS = "rejected SSL upgrade"  # asyncpg: the server answered that it cannot
 _CERTIFICATE_FIXES = {  # by OpenSSL's number of what it found: X509_V_ERR_…
     9: "see that this machine's clock and the certificate's beginning agree",
@@ -58,12 +62,17 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no
             await super().close(timeout=min(timeout or _GOODBYE_SECONDS, _GOODBYE_SECONDS))
 
 
-def create_engine(url: str | Callable[[], str], *, statement_seconds: float | None = STATEMENT_SECONDS) -> AsyncEngine:
+def create_engine(
+    url: str | Callable[[], str],
+    *,
+    statement_seconds: float | None = STATEMENT_SECONDS,
+    session: Mapping[str, str] = SESSION,
+) -> AsyncEngine:
     """Return an engine for a ``postgresql://`` URL, whose query part PostgreSQL's driver reads itself.
 
     A function is asked for the URL at each connection: its password may change. A server on another machine must prove
     who it is (``sslmode=verify-full``), unless the URL names another ``sslmode``. *statement_seconds* ``None`` lets
-    statements take as long as they want.
+    statements take as long as they want. *session* are the settings of its sessions.
     """
 
     async def connect() -> asyncpg.Connection:
@@ -73,13 +82,17 @@ def create_engine(url: str | Callable[[], str], *, statement_seconds: float | No
             ssl=Encryption.of(now, os.environ).context(),
             timeout=CONNECT_SECONDS,
             command_timeout=statement_seconds,
-            server_settings=_SESSION,
+            server_settings=dict(session),
             connection_class=_Connection,
         )
 
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, pool_size=4, max_overflow=0, pool_timeout=STATEMENT_SECONDS
     )
+
+
+create_unhurried_engine = partial(create_engine, statement_seconds=None)
+"""For work that takes as long as it takes, such as migrations."""
 
 
 @contextmanager

@@ -16,11 +16,20 @@ Rows = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What matters of a server to who relies on it: its major version, whether it keeps what it confirms, its clock."""
+    """What matters of a server to who relies on it: its major version, whether it keeps what it confirms, its clock.
+
+    Attributes:
+        synchronous_commit: As other sessions have it; the recorder's own always wait for the disk.
+        time_zone: Of other sessions too; the recorder's own are in UTC.
+        tls: Version and cipher that protect the connection; ``None``: nothing does.
+    """
 
     version: int
     fsync: bool
     full_page_writes: bool
+    synchronous_commit: str
+    time_zone: str
+    tls: str | None
     now: datetime
 
 
@@ -57,6 +66,9 @@ _FACTS = text("""
     SELECT current_setting('server_version_num')::integer / 10000 AS version,
            current_setting('fsync') = 'on' AS fsync,
            current_setting('full_page_writes') = 'on' AS full_page_writes,
+           current_setting('synchronous_commit') AS synchronous_commit,
+           current_setting('TimeZone') AS time_zone,
+           (SELECT version || ', ' || cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls,
            clock_timestamp() AS now
 """)
 _SUMMARY = text("""
@@ -126,7 +138,7 @@ async def summary(engine: AsyncEngine) -> Rows:
 
 
 async def server_facts(engine: AsyncEngine) -> ServerFacts:
-    """What kind of server this is. Raises ``StorageError``, like every question."""
+    """What kind of server this is, by an engine without settings of its own. Raises ``StorageError``."""
     (facts,) = await _ask(engine, _FACTS)
     return ServerFacts(**facts)
 

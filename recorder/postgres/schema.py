@@ -71,7 +71,7 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
                     await connection.run_sync(migrate)
                     await connection.execute(text("RESET lock_timeout"))
                     await connection.commit()
-            except DBAPIError as error:
+            except (DBAPIError, asyncpg.PostgresError) as error:  # the migrations' scripts go past SQLAlchemy
                 if left == 0 or cause_of(error)[1] != asyncpg.LockNotAvailableError.sqlstate:
                     raise
             else:

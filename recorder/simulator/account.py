@@ -31,6 +31,8 @@ class Account:
         wallet_times: When each wallet last changed; an asset that never did is missing.
         update_time_lag: How much later than the event the position rows say that it happened; it may be changed. The
             exchange does not document whether the two times are equal.
+        ticked: The boxes that are ticked for its key, as the exchange names them; they may be changed, and forbid
+            nothing here.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Account:
         self.leverage = dict(leverage)
         self.isolated = set(isolated)
         self.update_time_lag = update_time_lag
+        self.ticked = {"enableReading", "ipRestrict"}
         self.ledger = Ledger(name, wallets)
         self.wallets: Mapping[str, Decimal] = self.ledger.wallets
         self.wallet_times: Mapping[str, datetime] = self.ledger.times

@@ -45,6 +45,11 @@ class ListenKeys:
         self._issued[key] = _Issued(account, now + self.life)
         return key
 
+    @property
+    def issued(self) -> list[str]:
+        """Every key there ever was."""
+        return list(self._issued)
+
     def ping(self, account: str, now: datetime) -> str:
         """Prolong the account's key.
 

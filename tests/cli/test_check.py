@@ -127,7 +127,7 @@ async def test_a_key_that_is_refused_fails_and_the_others_are_still_looked_at(
     assert finished.code == 1
     refused = finding(finished, "account main", "fail")
     assert "code -2015" in refused["what"]
-    assert "Enable Futures" in refused["fix"]
+    assert "Enable Reading" in refused["fix"]
     assert "position row(s)" in finding(finished, "account hedge", "ok")["what"]
 
 
@@ -177,3 +177,47 @@ async def test_settings_that_cannot_be_read_are_a_configuration_error(configured
     assert finished.code == 78
     assert finished.stdout == ""
     assert "is not TOML" in finished.stderr
+
+
+async def test_a_key_that_may_do_more_than_read_is_a_warning(configured: Recorder, exchange: Simulator) -> None:
+    exchange.world.accounts["main"].ticked |= {"enableWithdrawals"}
+    exchange.world.accounts["hedge"].ticked |= {"enableFutures"}
+    exchange.world.accounts["hedge"].ticked -= {"ipRestrict"}
+
+    finished = await configured("check", "--json")
+
+    assert finished.code == 0
+    assert "withdraw" in finding(finished, "account main", "warn")["what"]
+    assert "Enable Reading" in finding(finished, "account main", "warn")["fix"]
+    told = [each["what"] for each in finished.json if (each["subject"], each["grade"]) == ("account hedge", "warn")]
+    assert told == ["the key can trade", "the key may be used from every address"]
+
+
+async def test_an_exchange_that_does_not_tell_what_a_key_may_do_is_a_warning(
+    configured: Recorder, exchange: Simulator
+) -> None:
+    unknown = Error(status=404, code=-5000, msg="Path /sapi/v1/account/apiRestrictions, Method GET is invalid")
+    exchange.knobs.on_request(unknown, account="main", method="GET /sapi/v1/account/apiRestrictions", times=None)
+
+    finished = await configured("check", "--json")
+
+    assert finished.code == 0
+    assert "does not tell" in finding(finished, "account main", "warn")["what"]
+    assert finding(finished, "account main", "ok")
+
+
+async def test_what_the_database_does_for_others_is_a_warning_that_says_what_it_means_here(
+    secrets_in_environment: Recorder, database: str, engine: AsyncEngine
+) -> None:
+    name = database.rpartition("/")[2]
+    async with engine.begin() as connection:
+        await connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = off"))
+        await connection.execute(text(f"ALTER DATABASE {name} SET TimeZone = 'Asia/Tokyo'"))
+
+    finished = await secrets_in_environment("check", "--json")
+
+    assert finished.code == 0
+    warned = {each["what"]: each["why"] for each in finished.json if each["grade"] == "warn"}
+    assert set(warned) == {"synchronous_commit is off", "its time zone is Asia/Tokyo"}
+    assert "recorder's own sessions wait" in warned["synchronous_commit is off"]
+    assert "harmless" in warned["its time zone is Asia/Tokyo"]

@@ -95,6 +95,10 @@ async def test_roles_are_made_and_a_reader_gets_answers(recorder: Recorder, data
             assert (finished.code, finished.json) == (0, []), finished.stderr
         assert refused.code == 1
         assert "permission denied" in refused.stderr
+        assert "owner of the database" in refused.stderr
+        (roles,) = [await recorder("db", "roles", RECORDER_DATABASE__URL=reader)]
+        assert roles.code == 1
+        assert "fix" in roles.stderr
     finally:
         await owner.execute(f"DROP ROLE {name}")
         await owner.close()

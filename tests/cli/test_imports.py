@@ -197,3 +197,34 @@ async def test_a_file_that_cannot_be_read_is_named_with_the_reason(recorder: Rec
     assert finished.code == 1
     assert f"error: {name} cannot be read" in finished.stderr
     assert f"why: {why}" in finished.stderr
+
+
+NASTY = (
+    "x'); DROP TABLE recorder.sample; --",
+    'quoted "name" \\ with backslashes \\\\',
+    "$$; DROP SCHEMA bi CASCADE; $$",
+    "%s %(name)s :account {account} \\x00",
+    "币安人生',NULL); --",
+)
+
+
+async def test_names_and_symbols_that_are_sql_are_stored_as_text(recorder: Recorder, save: Save, rows: Rows) -> None:
+    for number, nasty in enumerate(NASTY):
+        file = save(json.dumps([ROW | {"symbol": nasty, "updateTime": 1722161166529 + number}]))
+        finished = await recorder("import", str(file), "--account", nasty, "--at", AT.isoformat())
+        assert finished.code == 0, finished.stderr
+        held = await recorder("positions", "--account", nasty, "--at", AT.isoformat(), "--json")
+        told = await recorder("history", "--account", nasty, "--symbol", nasty, "--json")
+        for asked in (held, told):
+            assert [(row["account"], row["symbol"]) for row in asked.json] == [(nasty, nasty)], asked.stderr
+    stored = await rows("SELECT account, symbol FROM bi.position_sample")
+    assert sorted((row["account"], row["symbol"]) for row in stored) == sorted((nasty, nasty) for nasty in NASTY)
+
+
+@pytest.mark.parametrize("name", ["", " main", "two\nlines", "x" * 65], ids=["empty", "blank", "lines", "long"])
+async def test_a_name_that_the_settings_would_refuse_is_refused(recorder: Recorder, save: Save, name: str) -> None:
+    finished = await recorder("import", str(save("[]")), "--account", name)
+
+    assert finished.code == 2
+    assert "--account" in finished.stderr
+    assert "control characters" in finished.stderr

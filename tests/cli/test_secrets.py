@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
+from urllib.parse import parse_qs
 
 import asyncpg
 import httpx
@@ -99,6 +100,16 @@ async def _text(client: httpx.AsyncClient, path: str) -> str:
         return ""
 
 
+def learned(exchange: Simulator) -> list[Canary]:
+    """The secrets that came up in the course of things: listenKeys and signatures."""
+    keys = [Canary(f"listenKey {number}", key) for number, key in enumerate(exchange.listen_keys.issued)]
+    queries = [parse_qs(call.query) for call in exchange.traffic.rest]
+    signed = [Canary("a signature", query["signature"][0]) for query in queries if "signature" in query]
+    assert len(keys) >= len(exchange.world.accounts)
+    assert signed
+    return [*keys, *signed]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -118,7 +129,27 @@ async def test_no_secret_is_seen_while_all_goes_well(scene: Scene) -> None:
     assert stopped.code == 0
     for account in scene.exchange.world.accounts:  # the exchange answers none but a signature made with its secret
         assert scene.exchange.traffic.answers_of(account), account
+    scene.canaries.extend(learned(scene.exchange))
     assert scene.seen(*shown, ("the title of the process", title), await tables(scene)) == []
+
+
+async def test_no_listen_key_is_seen_when_the_streams_are_lost_and_errors_quote_it(scene: Scene) -> None:
+    async with scene.started("run") as running:
+        await running.says("its event stream is connected")
+        await until(lambda: len(scene.exchange.listen_keys.issued) == len(scene.exchange.world.accounts))
+        before = len(scene.exchange.listen_keys.issued)
+        for name in scene.exchange.world.accounts:
+            scene.exchange.listen_keys.stop(name)
+            quoting = f"This listenKey {scene.exchange.listen_keys.issued[0]} does not exist."
+            scene.exchange.knobs.on_request(Error(status=400, code=-1125, msg=quoting), account=name)
+        scene.exchange.drop_streams()
+        await until(lambda: len(scene.exchange.listen_keys.issued) > before)
+        stopped = await running.stop()
+
+    assert stopped.code == 0
+    assert "stream" in stopped.stderr
+    scene.canaries.extend(learned(scene.exchange))
+    assert scene.seen(await tables(scene)) == []
 
 
 async def test_no_secret_is_seen_when_the_exchange_refuses_and_quotes_the_key(scene: Scene) -> None:

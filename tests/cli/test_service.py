@@ -3,13 +3,14 @@
 import asyncio
 import signal
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.simulator.exchange import Simulator
-from recorder.simulator.knobs import Error, Silence
-from tests.cli.command import Recorder, Rows, Running
+from recorder.simulator.knobs import Ban, Error, Silence
+from tests.cli.command import MAIN, Recorder, Rows, Running, until
 
 LEAVES_WITHIN = 10.0  # seconds, promised
 REJECTED = Error(status=401, code=-2015, msg="Invalid API-key, IP, or permissions for action.")
@@ -86,7 +87,7 @@ async def test_an_account_that_fails_is_recorded_as_failed_and_the_exit_code_say
     (failed,) = await rows("SELECT outcome, detail, position_count FROM bi.snapshot WHERE account = 'hedge'")
     assert (failed["outcome"], failed["position_count"]) == ("account_rejected", 0)
     assert "code -2015" in failed["detail"]
-    assert "Enable Futures" in failed["detail"]
+    assert "Enable Reading" in failed["detail"]
 
 
 async def test_snapshot_without_a_schema_names_the_command_that_makes_it(configured: Recorder, database: str) -> None:
@@ -184,3 +185,35 @@ async def test_run_refuses_a_schema_of_another_revision(configured: Recorder, en
     assert finished.code == 1
     assert "error: the database's schema is at revision 9999" in finished.stderr
     assert "fix: install the version of the recorder that made it" in finished.stderr
+
+
+NOBODYS = "import os; os.umask(0); "
+"""What an init system or a shell may start a program with."""
+
+
+async def test_whatever_the_service_writes_is_nobody_elses_whatever_the_umask(
+    configured: Recorder, exchange: Simulator, open_folder: Path
+) -> None:
+    data = open_folder / "not" / "there" / "yet"
+    own = {"RECORDER_STORAGE__DATA_DIR": str(data)}
+    exchange.knobs.on_request(Ban(429, timedelta(seconds=30)), account="main")
+    async with configured.started("run", program=NOBODYS + MAIN, **own) as running:  # it has a database elsewhere
+        await until(lambda: (data / "pause.json").exists() or running.ended)
+        stopped = await running.stop()
+    assert stopped.code == 0, stopped.stderr
+    made = [open_folder / "not", *(open_folder / "not").rglob("*")]
+    assert data / "pause.json" in made
+    assert [str(path) for path in made if path.stat().st_mode & 0o077] == []
+
+
+async def test_the_embedded_database_is_nobody_elses_whatever_the_umask(
+    configured: Recorder, open_folder: Path
+) -> None:
+    data = open_folder / "data"
+    del configured.variables["RECORDER_DATABASE__URL"]
+    taken = await configured("snapshot", program=NOBODYS + MAIN, RECORDER_STORAGE__DATA_DIR=str(data))
+    assert taken.code == 0, taken.stderr
+    made = list(data.rglob("*"))
+    assert data / "postgres" in made
+    assert [str(path) for path in made if path.stat().st_mode & 0o077] == []
+    assert data.stat().st_mode & 0o066 == 0  # root lets the user pass who runs PostgreSQL

@@ -1,5 +1,6 @@
 """The schema: from nothing to there and back, the same as the models, and explained."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -21,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import SchemaMismatch
 from recorder.postgres.database import require_schema, revision
-from recorder.postgres.engine import create_engine
+from recorder.postgres.engine import create_engine, create_unhurried_engine
 from recorder.postgres.schema import require_revision, upgrade
 from recorder.postgres.tables import REVISION
 from recorder.recording import write
@@ -241,3 +243,30 @@ async def test_the_page_about_the_schema_says_what_the_database_says(engine: Asy
         page = await schema_page(connection)
 
     assert PAGE.read_text(encoding="utf-8") == page, "run: python -m tests.postgres.schema_page > docs/schema.md"
+
+
+async def test_a_migration_waits_for_a_table_in_use_and_lets_others_pass(engine: AsyncEngine, database: str) -> None:
+    await upgrade(engine, "base")
+    await upgrade(engine, "0001")
+    reader = await asyncpg.connect(database)
+    async with reader.transaction():
+        await reader.execute("SELECT count(*) FROM recorder.snapshot")
+        migrating = asyncio.create_task(upgrade(engine))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'recorder.snapshot'::regclass"
+        seen: list[int] = []
+        async with asyncio.timeout(30):
+            while seen[-2:] != [1, 0]:  # it waited, and gave the others way
+                seen.append(await reader.fetchval(waiting))
+                await asyncio.sleep(0.05)
+    await reader.close()
+    await migrating
+    await require_schema(engine)
+
+
+async def test_a_migration_may_take_longer_than_a_statement(database: str) -> None:
+    engine = create_unhurried_engine(database)
+    async with engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        assert driver._config.command_timeout is None  # noqa: SLF001 - longer than a test can wait
+    await engine.dispose()

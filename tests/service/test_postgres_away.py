@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.domain.position import Position
@@ -15,13 +17,15 @@ from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.metrics import Metrics
 from recorder.postgres.engine import create_engine
+from recorder.postgres.roles import WRITER, create_roles
 from recorder.recording import Recording
+from recorder.service import run
 from recorder.simulator.exchange import Simulator
 from recorder.spool.opening import open_spool
 from tests.service.proxy import Proxy
 from tests.service.rows import as_recorded
-from tests.service.running import Start, next_slot
-from tests.service.tables import EVERY, Gap, Tables
+from tests.service.running import Start, load_settings, next_slot
+from tests.service.tables import EVERY, PLENTY, Gap, Tables
 
 NOTICED = 16.0  # seconds: one statement's time-out, and one connection's
 
@@ -179,3 +183,34 @@ def _snapshot(account: str, slot: datetime, *, rows: int) -> Snapshot:
             for number in range(rows)
         ),
     )
+
+
+async def test_a_password_that_is_changed_needs_no_restart_but_its_file(
+    exchange: Simulator, proxy: Proxy, engine: AsyncEngine, tables: Tables, tmp_path: Path
+) -> None:
+    role = f"writer_{uuid4().hex}"
+    await create_roles(engine)
+    await tables.connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'the-old-one' IN ROLE {WRITER}")
+    file, url = tmp_path / "database.url", make_url(proxy.url).set(username=role)
+    file.touch(mode=0o600)
+    file.write_text(url.set(password="the-old-one").render_as_string(hide_password=False))
+    learned: list[str] = []
+    stop = asyncio.Event()
+    settings = load_settings(tmp_path, exchange, f"file:{file}")
+    service = asyncio.create_task(run(settings, stop, learned.append))
+    try:
+        await tables.first("hedge", "ok")
+        await tables.connection.execute(f"ALTER ROLE {role} PASSWORD 'the-n/w-one'")
+        proxy.cut()
+        await proxy.mend()
+        before = exchange.traffic.answers_of("hedge")[-1].sent_at
+        async with asyncio.timeout(PLENTY):
+            while exchange.traffic.answers_of("hedge")[-1].sent_at < before + 2 * EVERY:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        file.write_text(url.set(password="the-n/w-one").render_as_string(hide_password=False))
+        await tables.first("hedge", "ok", after=before + EVERY, within=30)
+        assert "the-n/w-one" in learned
+    finally:
+        stop.set()
+        await service
+        await tables.connection.execute(f"DROP ROLE {role}")

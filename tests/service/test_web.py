@@ -85,6 +85,17 @@ async def test_without_postgresql_the_service_is_unready_and_not_unhealthy(
         await _until(web, 200, lambda _: True)
 
 
+async def test_only_reading_is_possible(recorder: Start, address: str, web: httpx.AsyncClient) -> None:
+    async with recorder(listen=address):
+        await _until(web, 200, lambda _: True)
+        for path in ("/healthz", "/readyz", "/metrics"):
+            for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE", "ANYTHING"):
+                refused = await web.request(method, path, content=b"x")
+                assert refused.status_code == 405, method
+            head = await web.head(path)
+            assert (head.status_code, head.content) == (200, b"")
+
+
 async def _until(web: httpx.AsyncClient, status: int, holds: Callable[[dict[str, str]], bool]) -> dict[str, str]:
     """Wait until ``/readyz`` answers so; return its reasons."""
     async with asyncio.timeout(PLENTY):

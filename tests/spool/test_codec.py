@@ -56,7 +56,7 @@ def told(event: Event) -> Told:
 
 FILL = Fill(
     symbol="BTCUSDT",
-    position_side=None,
+    position_side="BOTH",
     trade_id=2**53 + 1,
     order_id=1,
     time=NOON,

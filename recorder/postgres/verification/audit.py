@@ -105,8 +105,8 @@ async def audit(
     Raises ``SchemaMismatch``, or another ``StorageError`` when the role may not read the tables.
     """
     with storage_errors():
-        async with engine.connect() as connection:
-            connection = await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        readable = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        async with readable.connect() as connection:
             for setting in _SETTINGS:
                 await connection.execute(text(setting))
             await _require_rights(connection)

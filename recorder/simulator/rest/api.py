@@ -21,6 +21,18 @@ from recorder.simulator.weight import WeightMeter
 from recorder.simulator.world import World
 
 _UNKNOWN_WEIGHT = 1
+_BOXES = (
+    "ipRestrict",
+    "enableReading",
+    "enableWithdrawals",
+    "enableInternalTransfer",
+    "permitsUniversalTransfer",
+    "enableFutures",
+    "enableMargin",
+    "enableSpotAndMarginTrading",
+    "enableVanillaOptions",
+    "enablePortfolioMarginTrading",
+)
 Result = Row | list[Row]
 
 
@@ -59,6 +71,8 @@ class RestApi:
             "GET /fapi/v1/userTrades": (5, self._trades),
             "GET /fapi/v3/balance": (5, self._balance),
             "GET /fapi/v3/positionRisk": (5, self._positions),
+            "GET /fapi/v1/accountConfig": (5, self._config),
+            "GET /sapi/v1/account/apiRestrictions": (1, self._restrictions),
             "POST /fapi/v1/listenKey": (1, self._start_stream),
             "PUT /fapi/v1/listenKey": (1, self._ping_stream),
             "DELETE /fapi/v1/listenKey": (1, self._stop_stream),
@@ -123,6 +137,23 @@ class RestApi:
     def _positions(self, call: Call, now: datetime) -> Result:
         account = call.signed(self._world, now)
         return position_rows(account, self._world.market, self._world.now, call.text("symbol"))
+
+    def _config(self, call: Call, now: datetime) -> Result:
+        account = call.signed(self._world, now)
+        return {
+            "feeTier": 0,
+            "canTrade": True,
+            "canDeposit": True,
+            "canWithdraw": True,
+            "dualSidePosition": account.hedge,
+            "multiAssetsMargin": False,
+            "tradeGroupId": -1,
+            "updateTime": 0,
+        }
+
+    def _restrictions(self, call: Call, now: datetime) -> Result:
+        ticked = call.signed(self._world, now).ticked
+        return {"createTime": 0} | {box: box in ticked for box in _BOXES}
 
     def _start_stream(self, call: Call, now: datetime) -> Result:
         return {"listenKey": self._listen_keys.start(call.keyed(self._world).name, now)}
