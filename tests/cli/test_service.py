@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.simulator.exchange import Simulator
 from recorder.simulator.knobs import Error, Silence
-from tests.cli.command import Recorder, Rows, Running
+from tests.cli.command import PLENTY, Recorder, Rows, Running
 
 LEAVES_WITHIN = 10.0  # seconds, promised
 REJECTED = Error(status=401, code=-2015, msg="Invalid API-key, IP, or permissions for action.")
@@ -17,7 +17,7 @@ REJECTED = Error(status=401, code=-2015, msg="Invalid API-key, IP, or permission
 
 async def until_recorded(rows: Rows, running: Running, condition: str) -> None:
     """Wait until a snapshot meets *condition*."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PLENTY):
         while not await rows(f"SELECT account FROM bi.snapshot WHERE {condition} LIMIT 1"):
             assert not running.ended, running.stderr
             await asyncio.sleep(0.05)
@@ -121,7 +121,7 @@ async def test_run_that_is_stopped_amid_a_question_writes_down_that_it_was(
     configured: Recorder, exchange: Simulator, rows: Rows
 ) -> None:
     file = configured.folder / "recorder.toml"
-    file.write_text(file.read_text().replace('every = "2s"', 'every = "30s"\ntimeout = "20s"'))
+    file.write_text(file.read_text().replace('every = "2s"\ntimeout = "1900ms"', 'every = "30s"\ntimeout = "20s"'))
     exchange.knobs.on_request(Silence(), account="main", times=None)
 
     async with configured.started("run") as running:
@@ -153,7 +153,7 @@ async def test_the_time_between_two_runs_is_a_gap(configured: Recorder, rows: Ro
     assert imported.code == 0, imported.stderr
 
     async with configured.started("run") as running:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PLENTY):
             while not await rows("SELECT account FROM bi.gap"):
                 assert not running.ended, running.stderr
                 await asyncio.sleep(0.05)

@@ -1,6 +1,4 @@
-"""Many accounts at once."""
-
-from datetime import timedelta
+"""Many accounts at once. How fast they are committed, the benchmarks tell: it depends on the machine."""
 
 import pytest
 
@@ -11,12 +9,12 @@ from tests.service.tables import Tables
 
 
 @pytest.mark.parametrize("scenario", [pytest.param(quiet(50, positions=20), id="50x20")])
-async def test_fifty_accounts_of_twenty_positions_are_committed_within_a_second_of_their_slot_with_every_close(
+async def test_fifty_accounts_of_twenty_positions_are_recorded_at_every_slot_with_every_close(
     recorder: Start, exchange: Simulator, tables: Tables
 ) -> None:
     accounts = exchange.world.accounts
     *_, last = accounts
-    async with recorder(every="2s", weight_budget=50_000):
+    async with recorder(every="2s", timeout="1900ms", weight_budget=50_000):
         first = await tables.first(last, "ok")
         closed = {name: account.open_positions()[0] for name, account in accounts.items()}
         for name, held in closed.items():
@@ -27,7 +25,6 @@ async def test_fifty_accounts_of_twenty_positions_are_committed_within_a_second_
         later = [row for row in await tables.snapshots(name) if row.time >= second.time]
         assert later
         assert all(row.ok for row in later)
-        assert all(row.recorded_at - row.time < timedelta(seconds=1) for row in later)
         assert {row.position_count for row in later} == {19}
         (close,) = await tables.inferred(name)
         assert (close.symbol, close.position_side, close.update_time) == (held.symbol, held.position_side, second.time)
