@@ -177,4 +177,5 @@ class Tables:
             until,
             every,
         )
-        assert [dict(row) for row in silent if row["rows"] + row["gaps"] != 1] == []
+        wrong = [dict(row) for row in silent if row["rows"] + row["gaps"] != 1]
+        assert wrong == [], wrong
