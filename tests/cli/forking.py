@@ -79,6 +79,8 @@ async def fork(
     stderr: Path,
 ) -> Forked:
     """Have *program* run with *arguments*, its output going to the files *stdout* and *stderr*."""
+    for file in (stdout, stderr):
+        file.touch()  # who looks at once finds them
     reader, writer = await asyncio.open_unix_connection(server)
     request = {
         "program": program,

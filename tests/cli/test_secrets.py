@@ -65,7 +65,7 @@ async def scene(open_folder: Path, servers: dict[str, Server]) -> AsyncIterator[
         variables = settings_with_secrets_everywhere(open_folder / "settings", exchange)
         recorder = Recorder(open_folder, RECORDER_DATABASE__URL=url, **variables)
         yield Scene(recorder, exchange, [*canaries_of(world.accounts.values()), secret])
-    await server.command(f"DROP DATABASE {name} WITH (FORCE)")
+    await server.drop(name, owner=name)
     await server.command(f"DROP ROLE {name}")
 
 
