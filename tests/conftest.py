@@ -36,6 +36,12 @@ class Server:
         finally:
             await connection.close()
 
+    async def drop(self, database: str, owner: str) -> None:
+        """Drop *database*, once the sessions of its *owner* are gone."""
+        mine = f"datname = '{database}' AND usename = '{owner}'"
+        await self.command(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {mine}")
+        await self.command(f"DROP DATABASE {database}")  # FORCE may not end autovacuum, which this waits for
+
     async def make_template(self) -> None:
         await self.command("CREATE DATABASE recorder_template")
         engine = create_engine(self.database("recorder_template"))
@@ -78,9 +84,7 @@ async def database(request: pytest.FixtureRequest, servers: dict[str, Server]) -
     name = f"test_{uuid4().hex}"
     await server.command(f"CREATE DATABASE {name} TEMPLATE recorder_template")
     yield server.database(name)
-    mine = f"datname = '{name}' AND usename = current_user"
-    await server.command(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {mine}")
-    await server.command(f"DROP DATABASE {name}")  # FORCE may not end autovacuum, which this waits for
+    await server.drop(name, owner="recorder")
 
 
 @pytest.fixture

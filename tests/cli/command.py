@@ -5,16 +5,21 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cli.forking import Forked, fork
+
 MAIN = "import sys; sys.argv[0] = 'recorder'; from recorder.cli.main import main; main()"
 REPOSITORY = Path(__file__).parents[2]
 Rows = Callable[[str], Awaitable[list[dict[str, Any]]]]
 """Asks the database, and returns one mapping a row."""
+
+FORKING = "TESTS_FORKING_SERVER"
+"""The variable that says where commands are forked; without it each is a Python that starts anew."""
 
 PLENTY = 60.0  # seconds; a command that takes longer hangs
 
@@ -38,7 +43,7 @@ class Finished:
         return json.loads(self.stdout)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for what another process does."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - no event comes from another process
@@ -48,7 +53,7 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 class Running:
     """A command that goes on until it is told to stop."""
 
-    def __init__(self, process: asyncio.subprocess.Process, stdout: Path, stderr: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | Forked, stdout: Path, stderr: Path) -> None:
         self.pid = process.pid
         self._process = process
         self._stdout = stdout
@@ -102,19 +107,47 @@ class Recorder:
         }
         self._started = 0
 
-    async def __call__(self, *arguments: str, program: str = MAIN, **variables: str) -> Finished:
+    async def __call__(self, *arguments: str, program: str = MAIN, anew: bool = False, **variables: str) -> Finished:
         """Run a command to its end; *program* is other Python that runs it, *variables* are set for it alone."""
-        async with self.started(*arguments, program=program, **variables) as running:
+        async with self.started(*arguments, program=program, anew=anew, **variables) as running:
             return await running.finished()
 
     @asynccontextmanager
-    async def started(self, *arguments: str, program: str = MAIN, **variables: str) -> AsyncIterator[Running]:
+    async def started(
+        self, *arguments: str, program: str = MAIN, anew: bool = False, **variables: str
+    ) -> AsyncIterator[Running]:
+        """Run a command meanwhile; with a *program* of its own, or *anew*, in a Python that has imported nothing."""
         self._started += 1
         outputs = self.folder / "outputs"
         outputs.mkdir(exist_ok=True)
         stdout, stderr = (outputs / f"{self._started}.{name}" for name in ("stdout", "stderr"))
+        start = self._fork if FORKING in os.environ and program == MAIN and not anew else self._start
+        process = await start(program, arguments, {**self.variables, **variables}, stdout, stderr)
+        try:
+            yield Running(process, stdout, stderr)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def _fork(
+        self, program: str, arguments: Sequence[str], environment: dict[str, str], stdout: Path, stderr: Path
+    ) -> Forked:
+        return await fork(
+            os.environ[FORKING],
+            program,
+            arguments,
+            environment=environment,
+            folder=self.folder,
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+    async def _start(
+        self, program: str, arguments: Sequence[str], environment: dict[str, str], stdout: Path, stderr: Path
+    ) -> asyncio.subprocess.Process:
         with stdout.open("w") as out, stderr.open("w") as err:
-            process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-c",
                 program,
@@ -123,11 +156,5 @@ class Recorder:
                 stdout=out,
                 stderr=err,
                 cwd=self.folder,
-                env={**self.variables, **variables},
+                env=environment,
             )
-        try:
-            yield Running(process, stdout, stderr)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()

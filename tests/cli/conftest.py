@@ -11,7 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.simulator.exchange import Simulator
 from recorder.simulator.scenario import Scenario
 from recorder.simulator.settings import settings_text
-from tests.cli.command import Recorder, Rows
+from tests.cli.command import FORKING, REPOSITORY, Recorder, Rows
+from tests.cli.forking import forking_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forking() -> Iterator[None]:
+    """Commands are forked from a Python that has imported the heavy libraries: three quarters of a second for each."""
+    with forking_server(REPOSITORY) as address, pytest.MonkeyPatch.context() as variables:
+        variables.setenv(FORKING, address)
+        yield
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ def configured(recorder: Recorder, exchange: Simulator) -> Recorder:
     file = recorder.folder / "recorder.toml"
     file.touch(mode=0o600)
     settings = settings_text(exchange, exchange.world.accounts.values(), recorder.folder)
-    file.write_text(f'[snapshot]\nevery = "2s"\n[http]\nlisten = ""\n{settings}')
+    file.write_text(f'[snapshot]\nevery = "2s"\ntimeout = "1900ms"\n[http]\nlisten = ""\n{settings}')
     return recorder
 
 

@@ -30,11 +30,11 @@ class Scene:
         return Path(self.recorder.variables["RECORDER_CONFIG"])
 
     async def run(self, *commands: tuple[str, ...], program: str = MAIN, **variables: str) -> list[Finished]:
-        calls = (self.recorder(*command, *DEBUG, program=program, **variables) for command in commands)
+        calls = (self.recorder(*command, *DEBUG, program=program, anew=False, **variables) for command in commands)
         return await asyncio.gather(*calls)
 
-    def started(self, *arguments: str, **variables: str) -> AbstractAsyncContextManager[Running]:
-        return self.recorder.started(*arguments, *DEBUG, **variables)
+    def started(self, *arguments: str, anew: bool = False, **variables: str) -> AbstractAsyncContextManager[Running]:
+        return self.recorder.started(*arguments, *DEBUG, anew=anew, **variables)
 
     def seen(self, *more: tuple[str, str]) -> list[str]:
         """Return which canary was seen where: in an output, in a file of the data directory, or in *more*."""

@@ -24,7 +24,7 @@ from recorder.simulator.exchange import Simulator
 from recorder.simulator.knobs import Altered, Error, Garbage, RequestFault
 from recorder.simulator.scenario import Scenario
 from tests.cli.canary import Canary, canaries_of, database_url, password
-from tests.cli.command import MAIN, Recorder, until
+from tests.cli.command import MAIN, PLENTY, Recorder, until
 from tests.cli.scene import Scene, settings_with_secrets_everywhere
 from tests.conftest import EMBEDDED, Server
 
@@ -66,7 +66,7 @@ async def scene(open_folder: Path, servers: dict[str, Server]) -> AsyncIterator[
         variables = settings_with_secrets_everywhere(open_folder / "settings", exchange)
         recorder = Recorder(open_folder, RECORDER_DATABASE__URL=url, **variables)
         yield Scene(recorder, exchange, [*canaries_of(world.accounts.values()), secret])
-    await server.command(f"DROP DATABASE {name} WITH (FORCE)")
+    await server.drop(name, owner=name)
     await server.command(f"DROP ROLE {name}")
 
 
@@ -87,7 +87,10 @@ async def tables(scene: Scene) -> tuple[str, str]:
 
 async def pages(port: int, account: str) -> list[tuple[str, str]]:
     """What the service shows of itself, once its data flows."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client, asyncio.timeout(20):
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        asyncio.timeout(PLENTY),
+    ):
         while f'recorder_samples_total{{account="{account}"}}' not in await _text(client, "/metrics"):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         return [(path, await _text(client, path)) for path in ("/metrics", "/healthz", "/readyz", "/")]
@@ -121,7 +124,7 @@ async def test_no_secret_is_seen_while_all_goes_well(scene: Scene) -> None:
     for finished in await scene.run(*ASKING, *QUESTIONS, ("db", "upgrade")):
         assert finished.code == 0, finished.stdout + finished.stderr
     port = free_port()
-    async with scene.started("run", RECORDER_HTTP__LISTEN=f"127.0.0.1:{port}") as running:
+    async with scene.started("run", anew=True, RECORDER_HTTP__LISTEN=f"127.0.0.1:{port}") as running:
         shown = await pages(port, "rsa")
         title = running.title
         stopped = await running.stop()

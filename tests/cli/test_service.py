@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.simulator.exchange import Simulator
 from recorder.simulator.knobs import Ban, Error, Silence
-from tests.cli.command import MAIN, Recorder, Rows, Running, until
+from tests.cli.command import MAIN, PLENTY, Recorder, Rows, Running, until
 
 LEAVES_WITHIN = 10.0  # seconds, promised
 REJECTED = Error(status=401, code=-2015, msg="Invalid API-key, IP, or permissions for action.")
@@ -18,7 +18,7 @@ REJECTED = Error(status=401, code=-2015, msg="Invalid API-key, IP, or permission
 
 async def until_recorded(rows: Rows, running: Running, condition: str) -> None:
     """Wait until a snapshot meets *condition*."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PLENTY):
         while not await rows(f"SELECT account FROM bi.snapshot WHERE {condition} LIMIT 1"):
             assert not running.ended, running.stderr
             await asyncio.sleep(0.05)
@@ -122,7 +122,7 @@ async def test_run_that_is_stopped_amid_a_question_writes_down_that_it_was(
     configured: Recorder, exchange: Simulator, rows: Rows
 ) -> None:
     file = configured.folder / "recorder.toml"
-    file.write_text(file.read_text().replace('every = "2s"', 'every = "30s"\ntimeout = "20s"'))
+    file.write_text(file.read_text().replace('every = "2s"\ntimeout = "1900ms"', 'every = "30s"\ntimeout = "20s"'))
     exchange.knobs.on_request(Silence(), account="main", times=None)
 
     async with configured.started("run") as running:
@@ -154,7 +154,7 @@ async def test_the_time_between_two_runs_is_a_gap(configured: Recorder, rows: Ro
     assert imported.code == 0, imported.stderr
 
     async with configured.started("run") as running:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PLENTY):
             while not await rows("SELECT account FROM bi.gap"):
                 assert not running.ended, running.stderr
                 await asyncio.sleep(0.05)
@@ -195,9 +195,10 @@ async def test_whatever_the_service_writes_is_nobody_elses_whatever_the_umask(
     configured: Recorder, exchange: Simulator, open_folder: Path
 ) -> None:
     data = open_folder / "not" / "there" / "yet"
-    own = {"RECORDER_STORAGE__DATA_DIR": str(data)}
     exchange.knobs.on_request(Ban(429, timedelta(seconds=30)), account="main")
-    async with configured.started("run", program=NOBODYS + MAIN, **own) as running:  # it has a database elsewhere
+    async with configured.started(
+        "run", program=NOBODYS + MAIN, RECORDER_STORAGE__DATA_DIR=str(data)
+    ) as running:  # it has a database elsewhere
         await until(lambda: (data / "pause.json").exists() or running.ended)
         stopped = await running.stop()
     assert stopped.code == 0, stopped.stderr

@@ -16,7 +16,7 @@ from recorder.simulator.exchange import Simulator
 from recorder.simulator.position import Position
 from recorder.simulator.settings import settings_text
 
-PATIENCE = 20.0  # seconds; what has not come by then is not coming
+PATIENCE = 60.0  # seconds; what has not come by then is not coming, on the busiest of machines
 
 LOOKED_AT = """
     SELECT count(DISTINCT account_id) FROM recorder.snapshot

@@ -11,7 +11,8 @@ from tests.service.rows import as_recorded
 from tests.service.running import Start, quiet, trade
 from tests.service.tables import EVERY, Change, Tables
 
-AT_ONCE = timedelta(milliseconds=300)
+TIMEOUT = timedelta(milliseconds=800)  # of a slot, in these settings
+LATE = timedelta(seconds=0.5)
 GARBAGE = {
     "main": Garbage(b"\xff\xfe\x00 not UTF-8"),
     "hedge": Garbage(b"\x00\x01\x02", binary=True),
@@ -32,7 +33,7 @@ async def test_an_account_that_is_never_answered_neither_delays_nor_changes_the_
     for account in ("main", "ed25519"):
         rows = await tables.snapshots(account)
         assert all(row.ok for row in rows)
-        assert all(row.recorded_at - row.time < AT_ONCE for row in rows[1:])  # the service began within the first
+        assert all(row.recorded_at - row.time < TIMEOUT for row in rows[1:])  # the service began within the first
         assert [await tables.samples(account, row.time) for row in rows] == [
             as_recorded(answer.rows or ()) for answer in exchange.traffic.answers_of(account)
         ]
@@ -146,11 +147,11 @@ async def test_an_answer_without_one_of_its_parts_is_malformed_or_asked_for_agai
         first = await tables.first("rsa", "ok")
         for account, member in maimed.items():
             exchange.knobs.on_request(Maimed(without=member), account=account)
-        following = {account: await tables.first(account, after=first.time) for account in maimed}
+        malformed = [await tables.first(account, "malformed", after=first.time) for account in ("main", "hedge")]
         for account in maimed:
-            await tables.first(account, "ok", after=following[account].time)
-    outcomes = {maimed[account]: row.outcome for account, row in following.items()}
-    assert outcomes == {"result": "malformed", "status": "malformed", "id": "ok", "rateLimits": "ok"}
+            await tables.first(account, "ok", after=max(row.time for row in malformed))
+    failed = [(row.account, row.outcome) for row in await tables.snapshots() if not row.ok]
+    assert sorted(failed) == [("hedge", "malformed"), ("main", "malformed")]
     for account in maimed:
         assert await tables.inferred(account) == []
 
@@ -158,15 +159,15 @@ async def test_an_answer_without_one_of_its_parts_is_malformed_or_asked_for_agai
 async def test_answers_that_take_their_time_do_not_delay_the_schedule(
     recorder: Start, exchange: Simulator, tables: Tables
 ) -> None:
-    exchange.knobs.on_request(Late(timedelta(seconds=0.5)), times=None)
+    exchange.knobs.on_request(Late(LATE), times=None)
     async with recorder(every="2s", timeout="1900ms"):
         first = await tables.first("hedge", "ok")
         await tables.first("hedge", "ok", after=first.time)
     for row in await tables.snapshots():
         assert row.ok
-        assert timedelta(seconds=0.5) <= row.duration < timedelta(seconds=0.8)
+        assert LATE <= row.duration < 2 * LATE
         asked_at = row.taken_at - row.duration / 2
-        assert asked_at - row.time < AT_ONCE or row.time <= first.time  # the service began within the first
+        assert asked_at - row.time < LATE or row.time <= first.time  # the service began within the first
 
 
 async def _history_of(tables: Tables, key: tuple[str, str]) -> list[Change]:

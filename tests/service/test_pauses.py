@@ -76,7 +76,7 @@ async def test_a_handshake_refused_with_429_pauses_everybody_for_as_long_as_it_s
 async def test_a_limit_that_others_use_up_is_kept_to_until_the_next_minute_without_one_refusal(
     exchange: Simulator, tables: Tables, database: str, tmp_path: Path
 ) -> None:
-    _set_the_second(exchange, 57)
+    _set_the_second(exchange, 52)
     exchange.meter.limit = 2400
     async with running(load_settings(tmp_path, exchange, database)):
         first = await tables.first("main", "ok")

@@ -70,16 +70,17 @@ async def test_slots_that_pass_while_the_process_is_frozen_are_written_as_missed
         frozen = await next_slot()
         await tables.first("hedge", "ok", after=frozen - EVERY)
         os.kill(process.pid, signal.SIGSTOP)
-        await sleep_until(frozen + 3.5 * EVERY)
+        await sleep_until(frozen + 3.1 * EVERY)
         os.kill(process.pid, signal.SIGCONT)
         resumed = await tables.first("hedge", "ok", after=frozen)
         await tables.first("main", "ok", after=frozen)
         finished = await process.stop()
     assert finished.code == 0
     for account in ("main", "hedge"):
-        missed = [row.time for row in await tables.snapshots(account) if row.outcome == "missed"]
-        assert missed == [frozen + EVERY, frozen + 2 * EVERY]
-    assert resumed.time == frozen + 3 * EVERY
+        rows = await tables.snapshots(account)
+        missed = [row.time for row in rows if row.outcome == "missed"]
+        assert {frozen + EVERY, frozen + 2 * EVERY} <= set(missed)
+        assert missed == [row.time for row in rows if frozen < row.time < resumed.time]
     assert await tables.gaps() == []
     await tables.assert_every_slot_is_answered(("main", "hedge"), first.time, resumed.time)
 
