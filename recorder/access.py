@@ -11,6 +11,7 @@ from recorder.config.sections import AccountSettings
 from recorder.config.settings import Settings
 from recorder.config.weight import ALLOWANCE
 from recorder.exceptions import ConfigurationError
+from recorder.supervision import Supervision
 
 
 def credentials(settings: Settings) -> list[Credentials]:
@@ -21,7 +22,7 @@ def credentials(settings: Settings) -> list[Credentials]:
     ]
 
 
-def open_client(settings: Settings) -> Client:
+def open_client(settings: Settings, supervision: Supervision | None = None) -> Client:
     """Return the client of the configured exchange, which also heeds a pause imposed before a restart.
 
     What the snapshots do not need of the weight is left to the ledgers.
@@ -33,6 +34,7 @@ def open_client(settings: Settings) -> Client:
         stream_url=settings.exchange.stream_url,
         rest_url=settings.exchange.rest_url,
         pause_file=PauseFile(settings.data_dir / "pause.json"),
+        supervision=supervision,
     )
 
 

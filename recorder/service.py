@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
@@ -16,19 +16,23 @@ from recorder.asking import take_snapshot
 from recorder.backfill import Backfill
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
+from recorder.clock import wall_clock
 from recorder.config.settings import Settings
-from recorder.domain.gap import Gap, GapReason, GapSource
+from recorder.domain.gap import GapReason
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
+from recorder.duty import Duty, Tools
 from recorder.exceptions import ExchangeError, StorageError, StorageUnavailable
-from recorder.listening import Listening
+from recorder.housekeeping import AHEAD, Housekeeping
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database, require_schema
-from recorder.postgres.engine import storage_errors
-from recorder.postgres.gaps import last_snapshots
+from recorder.postgres.leadership import Leadership
 from recorder.postgres.samples import prepare_partitions
+from recorder.pulse import Pulse
 from recorder.recording import Recording, write
 from recorder.schedule import Schedule
+from recorder.supervision import Supervision
+from recorder.systemd import Systemd
 from recorder.vitals import Vitals, export
 from recorder.watch import Watch
 from recorder.web.app import create_app
@@ -38,20 +42,20 @@ FINISHING = timedelta(seconds=5)
 """How long a stop waits for answers that are on their way; then, for as long as ``COMMITTING``, for the commit."""
 COMMITTING = timedelta(seconds=2)
 
-HOUSEKEEPING = timedelta(hours=6)
-AHEAD = timedelta(days=62)
-"""Partitions are made this far ahead of need."""
-
-_TRY_AGAIN = timedelta(seconds=1)
-
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[[str], None] = lambda _: None) -> None:
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    learned_secret: Callable[[str], None] = lambda _: None,
+    systemd: Systemd | None = None,
+) -> None:
     """Record every configured account until *stop* is set; then finish what is in hand and leave within 10 s.
 
     Raises ``ConfigurationError`` or ``SchemaMismatch`` before anything is recorded. That the database or the
-    exchange is away is no reason not to start. *learned_secret* is told what no output may hold from then on.
+    exchange is away is no reason not to start. *learned_secret* is told what no output may hold from then on, and
+    *systemd* how the service does.
     """
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
@@ -61,9 +65,20 @@ async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[
             await require_schema(engine)
         except StorageUnavailable as error:
             log.error("%s: %s; until it is there, recording goes on in memory", error.what, error.why)
-        client = await stack.enter_async_context(open_client(settings))
+        metrics = Metrics()
+        supervision = await stack.enter_async_context(Supervision(metrics.restarted))
+        client = await stack.enter_async_context(open_client(settings, supervision))
         log.info("recording %d account(s) every %g s", len(accounts), settings.snapshot.every.total_seconds())
-        await Service(settings, accounts, engine, client, learned_secret).run(stop, listener)
+        service = Service(
+            settings,
+            accounts,
+            engine,
+            client,
+            supervision=supervision,
+            metrics=metrics,
+            learned_secret=learned_secret,
+        )
+        await service.run(stop, listener, systemd or Systemd())
 
 
 async def snapshot_once(settings: Settings, account: str | None) -> list[Snapshot]:
@@ -71,7 +86,7 @@ async def snapshot_once(settings: Settings, account: str | None) -> list[Snapsho
     chosen = [each for each in credentials(settings) if account in (None, each.account)]
     async with open_database(settings.database_url, settings.data_dir) as engine, open_client(settings) as client:
         await require_schema(engine)
-        now = datetime.now(UTC)
+        now = wall_clock()
         await prepare_partitions(engine, now, now + AHEAD)
         timeout = settings.snapshot.timeout
         snapshots = await asyncio.gather(
@@ -91,7 +106,7 @@ def _balances(settings: Settings) -> Literal["always", "spare", "never"]:
 
 
 class Service:
-    """The tasks that record together. If one of them ends, the service ends with its error: it is never half alive."""
+    """The works that record together, each of them restarted by the supervision if it breaks."""
 
     def __init__(
         self,
@@ -99,14 +114,19 @@ class Service:
         accounts: Sequence[Credentials],
         engine: AsyncEngine,
         client: Client,
+        *,
+        supervision: Supervision,
+        metrics: Metrics,
         learned_secret: Callable[[str], None],
     ) -> None:
         self._settings = settings
-        self._accounts = accounts
+        self._accounts = {each.account: each for each in accounts}
         self._engine = engine
         self._client = client
-        self._metrics = Metrics()
-        self._recording = Recording(engine, self._metrics)
+        self._supervision = supervision
+        self._metrics = metrics
+        self._recording = Recording(engine, metrics)
+        self._leadership = Leadership(engine, self._accounts, changed=self._turn, fit=lambda: supervision.well)
         self._watch = Watch(
             accounts,
             client,
@@ -114,140 +134,140 @@ class Service:
             timeout=settings.snapshot.timeout,
             balances=_balances(settings),
             taken=self._taken,
+            settled=self._leadership.settled,
         )
-        self._listening = {
-            each.account: Listening(
-                each.account,
-                self._recording,
-                reconnected=partial(self._watch.ask_again, kind=Kind.RECONNECT),
-                dated=self._metrics.dated,
-            )
-            for each in (accounts if settings.stream.enabled else ())
-        }
-        self._streams = {
-            each.account: client.stream(
-                each,
-                deliver=self._listening[each.account].deliver,
-                changed=self._listening[each.account].changed,
-                learned_secret=learned_secret,
-            )
-            for each in (accounts if settings.stream.enabled else ())
-        }
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._pulse = Pulse(self._awoke)
+        self._tools = Tools(
+            client=client,
+            recording=self._recording,
+            watch=self._watch,
+            supervision=supervision,
+            metrics=metrics,
+            learned_secret=learned_secret,
+            every=settings.snapshot.every,
+            stream=settings.stream.enabled,
+        )
+        self._duties: dict[str, Duty] = {}
+        self._stood_by: set[str] = set()
+        self._housekeeping = Housekeeping(engine, self._duties)
+        self._handed = slot_at(wall_clock(), settings.snapshot.every)
+        self._systemd = Systemd()
 
-    async def run(self, stop: asyncio.Event, listener: socket.socket | None) -> None:
-        """Record until *stop* is set, then finish what is in hand; raise what ended a task, if one ended."""
-        every, started = self._settings.snapshot.every, datetime.now(UTC)
-        due = slot_at(started, every)
-        resumed = due if started - due < self._settings.snapshot.timeout else started
-        self._start_tasks(resumed, listener)
+    async def run(self, stop: asyncio.Event, listener: socket.socket | None, systemd: Systemd) -> None:
+        """Record until *stop* is set, then finish what is in hand; raise a ``ConfigurationError`` that a work met."""
+        self._systemd = systemd
+        self._start_works(listener)
+        ending = {asyncio.create_task(stop.wait()), asyncio.create_task(self._supervision.failed())}
         try:
-            if resumed == started:
-                self._watch.ask_all(started, Kind.START)
-            after = due - every if resumed == due else due
-            async with Schedule(every, after, self._watch.on_due) as schedule:
-                self._start("schedule", schedule.failed())
-                stopped = asyncio.create_task(stop.wait())
-                await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
-                stopped.cancel()
+            await self._leadership.settled()
+            systemd.ready(self._role())
+            done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
             log.info("stopping: finishing what is in hand")
+            systemd.stopping()
             await self._finish()
         finally:
-            ended = [task for task in self._tasks.values() if task.done() and not task.cancelled()]
-            for task in self._tasks.values():
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        for task in ended:
-            await task
+            await self._supervision.stop()
 
-    def _start_tasks(self, resumed: datetime, listener: socket.socket | None) -> None:
-        self._tasks |= {task.get_name(): task for task in self._client.tasks}
-        self._start("recording", self._recording.run())
-        self._start("housekeeping", self._keep_house(resumed))
-        for account, stream in self._streams.items():
-            self._start(f"stream of {account}", stream.run())
+    def _start_works(self, listener: socket.socket | None) -> None:
+        start = self._supervision.start
+        start("recording", self._recording.run)
+        start("schedule", self._keep_schedule)
+        start("leadership", self._leadership.run)
+        start("housekeeping", self._housekeeping.run)
+        start("pulse", self._pulse.run)
         if self._settings.ledger.enabled:
-            self._start("ledgers", self._keep_ledgers())
+            start("ledgers", self._keep_ledgers)
+        if self._systemd.watchdog:
+            start("watchdog", partial(self._systemd.feed_watchdog, lambda: self._supervision.well))
         if listener:
-            names = [each.account for each in self._accounts]
             vitals = Vitals(
-                names,
+                list(self._accounts),
                 every=self._settings.snapshot.every,
-                tasks=self._tasks,
+                supervision=self._supervision,
+                leadership=self._leadership,
                 watch=self._watch,
                 recording=self._recording,
             )
-            export(self._metrics, self._client, self._recording)
+            export(self._metrics, self._client, self._recording, self._pulse)
             app = create_app(vitals.health, vitals.readiness, self._metrics.text)
-            self._start("http", serve(app, listener))
+            start("http", partial(serve, app, listener))
+
+    async def _keep_schedule(self) -> None:
+        async with Schedule(self._settings.snapshot.every, self._handed, self._on_due) as schedule:
+            await schedule.failed()
+
+    def _on_due(self, slots: Sequence[datetime]) -> None:
+        self._watch.on_due(slots)
+        self._handed = slots[-1]  # a slot that could not be handed over is due again when the schedule is restarted
+
+    def _turn(self, begun: Sequence[str], left: Sequence[str]) -> None:
+        """Watch the accounts that are this recorder's now, at once, and leave those alone that are another's."""
+        for account in left:
+            log.warning("another recorder watches %s: this one stands by", account)
+            self._stood_by.add(account)
+            self._watch.end(account)
+            if duty := self._duties.pop(account, None):
+                duty.end()
+        now = wall_clock()
+        due = slot_at(now, self._settings.snapshot.every)
+        in_time = now - due < self._settings.snapshot.timeout
+        since, kind = (due, Kind.SLOT) if in_time else (now, Kind.START)
+        for account in begun:
+            reason = GapReason.NOT_RUNNING
+            if account in self._stood_by:
+                log.warning("no other recorder watches %s any more: this one does", account)
+                reason = GapReason.TOOK_OVER
+            self._duties[account] = Duty(self._accounts[account], self._tools, since=since, reason=reason)
+        self._watch.begin(begun, since, kind)
+        self._housekeeping.begun(begun)
+        for account in self._accounts:
+            self._metrics.leads(account, account in self._duties)
+        self._systemd.status(self._role())
+
+    def _role(self) -> str:
+        waiting = len(self._accounts) - len(self._duties)
+        return f"watching {len(self._duties)} account(s)" + (f", standing by for {waiting}" if waiting else "")
+
+    def _taken(self, snapshot: Snapshot) -> None:
+        if duty := self._duties.get(snapshot.account):
+            duty.taken(snapshot)
+
+    async def _awoke(self, asleep_since: datetime) -> None:
+        """Trust no connection after a standstill, and look at once at every account that is still this recorder's."""
+        self._client.reconnect()
+        await self._leadership.settled()
+        for duty in self._duties.values():
+            duty.awoke(asleep_since)
+        self._watch.ask_all_again(Kind.RECONNECT)
 
     async def _finish(self) -> None:
+        await self._supervision.stop("schedule")
         await self._watch.finish(FINISHING)
+        for duty in self._duties.values():
+            duty.stop()
         try:
             async with asyncio.timeout(COMMITTING.total_seconds()):
                 await self._recording.drained()
         except TimeoutError:
             waiting = self._recording.status.backlog_snapshots
             log.error("%d snapshots could not be committed in time; the next start writes the gap", waiting)
-
-    def _start(self, name: str, work: Coroutine[None, None, None]) -> None:
-        self._tasks[name] = asyncio.create_task(work, name=name)
-
-    def _taken(self, snapshot: Snapshot) -> None:
-        """Renew a stream that a snapshot proves dead."""
-        listening = self._listening.get(snapshot.account)
-        if snapshot.ok and listening and listening.is_dead(snapshot):
-            self._streams[snapshot.account].renew()
-
-    async def _keep_house(self, resumed: datetime) -> None:
-        """Write down the time in which nobody watched, then keep partitions ahead of need."""
-        while True:
-            try:
-                await prepare_partitions(self._engine, resumed, resumed + AHEAD)
-                await self._own_up(resumed)
-                break
-            except StorageError:
-                await asyncio.sleep(_TRY_AGAIN.total_seconds())
-        while True:
-            await asyncio.sleep(HOUSEKEEPING.total_seconds())
-            try:
-                now = datetime.now(UTC)
-                await prepare_partitions(self._engine, now, now + AHEAD)
-            except StorageError as error:
-                log.warning("partitions could not be prepared, which loses nothing: %s; %s", error.what, error.why)
-
-    async def _own_up(self, resumed: datetime) -> None:
-        """Record as gaps the time since each account's last snapshot: nobody was there for stream and slots."""
-        every = self._settings.snapshot.every
-        with storage_errors():
-            async with self._engine.connect() as connection:
-                last = await last_snapshots(connection, [each.account for each in self._accounts], resumed)
-        for account, time in last.items():
-            if account in self._listening:
-                self._listening[account].not_covered_since(time)
-            if slot_at(time, every) + every < resumed:
-                log.warning("%s was not watched from %s to %s", account, time, resumed)
-                self._recording.record_gap(
-                    Gap(
-                        account=account,
-                        source=GapSource.SNAPSHOT,
-                        started_at=time,
-                        ended_at=resumed,
-                        reason=GapReason.NOT_RUNNING,
-                    )
-                )
+        await self._supervision.stop("leadership")  # only now may another recorder begin
 
     async def _keep_ledgers(self) -> None:
         """Bring the ledgers of each account up to date, again and again; an account that fails holds up no other."""
         backfill = Backfill(self._engine, self._client.rest)
         failing: set[str] = set()
         while True:
-            for each in self._accounts:
+            for account in [name for name in self._accounts if name in self._duties]:
                 try:
-                    await backfill.run(each)
-                    failing.discard(each.account)
+                    await backfill.run(self._accounts[account])
+                    failing.discard(account)
                 except (ExchangeError, StorageError) as error:
-                    if each.account not in failing:
-                        log.warning("the ledgers of %s wait: %s; %s", each.account, error.what, error.why)
-                        failing.add(each.account)
+                    if account not in failing:
+                        log.warning("the ledgers of %s wait: %s; %s", account, error.what, error.why)
+                        failing.add(account)
             await asyncio.sleep(self._settings.ledger.every.total_seconds())

@@ -1,6 +1,7 @@
 """``recorder run`` and ``recorder snapshot``: asking the exchange."""
 
 import asyncio
+import os
 
 import typer
 
@@ -16,11 +17,13 @@ def run(config: Config = None, log_level: Verbosity = "info") -> None:
     from recorder.cli.settings import load
     from recorder.cli.signals import stop_signals
     from recorder.service import run as serve
+    from recorder.systemd import Systemd
 
     settings = load(config, log_level)
+    systemd = Systemd.from_environment(os.environ)
 
     async def until_stopped() -> None:
-        await serve(settings, stop_signals())
+        await serve(settings, stop_signals(), systemd=systemd)
 
     asyncio.run(until_stopped())
 

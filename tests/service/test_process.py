@@ -80,7 +80,9 @@ async def test_slots_that_pass_while_the_process_is_frozen_are_written_as_missed
         missed = [row.time for row in await tables.snapshots(account) if row.outcome == "missed"]
         assert missed == [frozen + EVERY, frozen + 2 * EVERY]
     assert resumed.time == frozen + 3 * EVERY
-    assert await tables.gaps() == []
+    assert await tables.gaps() == [
+        Gap(account=account, started_at=frozen, ended_at=resumed.time, reason="asleep") for account in ("hedge", "main")
+    ]
     await tables.assert_every_slot_is_answered(("main", "hedge"), first.time, resumed.time)
 
 

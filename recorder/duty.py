@@ -1,0 +1,141 @@
+"""Duty: all that this instance does for one account while no other does it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from recorder.binance.client import Client
+from recorder.binance.signing import Credentials
+from recorder.domain.gap import Gap, GapReason, GapSource
+from recorder.domain.slot import slot_at
+from recorder.domain.snapshot import Kind, Snapshot
+from recorder.domain.stream import LossReason
+from recorder.listening import Listening
+from recorder.metrics import Metrics
+from recorder.postgres.gaps import Last
+from recorder.recording import Recording
+from recorder.sampling import Sampling
+from recorder.supervision import Supervision
+from recorder.watch import Watch
+
+_CONNECTING = timedelta(seconds=10)
+"""A stream that tells nothing for longer after the beginning leaves a gap, also where nothing was recorded before."""
+
+_OF_DUTIES = frozenset(
+    {
+        GapReason.NOT_RUNNING,
+        GapReason.STOPPED,
+        GapReason.TOOK_OVER,
+        GapReason.ASLEEP,
+        GapReason.EXCHANGE_UNAVAILABLE,
+        GapReason.EXCHANGE_REFUSED,
+        GapReason.BANNED,
+        GapReason.WEIGHT_USED_UP,
+        GapReason.KEY_REJECTED,
+        GapReason.INTERNAL_ERROR,
+        *map(GapReason, LossReason),
+    }
+)
+"""What a duty gives as a reason; gaps with another one are ended by who opened them."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What the duties for all accounts have in common."""
+
+    client: Client
+    recording: Recording
+    watch: Watch
+    supervision: Supervision
+    metrics: Metrics
+    learned_secret: Callable[[str], None]
+    every: timedelta
+    stream: bool
+
+
+class Duty:
+    """Listens to one account and takes note of what came of its slots, which the watch asks for.
+
+    Attributes:
+        since: When its first snapshot was due.
+        reason: Why nobody watched right before; for the gap that may be between then and what was recorded last.
+    """
+
+    def __init__(self, credentials: Credentials, tools: Tools, *, since: datetime, reason: GapReason) -> None:
+        self.account = credentials.account
+        self.since = since
+        self.reason = reason
+        self._tools = tools
+        self._sampling = Sampling(
+            self.account,
+            tools.recording,
+            since=since,
+            banned=lambda: tools.client.status().paused_until is not None,
+        )
+        self._listening = Listening(
+            self.account,
+            tools.recording,
+            reconnected=partial(tools.watch.ask_again, kind=Kind.RECONNECT),
+            dated=tools.metrics.dated,
+        )
+        self._stream = tools.client.stream(
+            credentials,
+            deliver=self._listening.deliver,
+            changed=self._listening.changed,
+            learned_secret=tools.learned_secret,
+        )
+        self._work = f"stream of {self.account}"
+        if tools.stream:
+            tools.supervision.start(self._work, self._stream.run)
+
+    def end(self) -> None:
+        """Do no more, because somebody else does it: that is no gap."""
+        self._listening.end()
+        self._tools.supervision.leave(self._work)
+
+    def stop(self) -> None:
+        """Do no more, and say since when nobody does."""
+        self._sampling.stop()
+        self._listening.stop(self._tools.client.now())
+        self._tools.supervision.leave(self._work)
+
+    def taken(self, snapshot: Snapshot) -> None:
+        """Take note of what came of asking; a stream that a snapshot proves dead is renewed."""
+        self._sampling.note(snapshot)
+        if not self._tools.stream:
+            return
+        if snapshot.taken_at - self.since > _CONNECTING:
+            self._listening.expected_since(self.since)
+        if snapshot.ok and self._listening.is_dead(snapshot):
+            self._stream.renew()
+
+    def awoke(self, asleep_since: datetime) -> None:
+        """Renew the stream after the process stood still: the other side may have given it up meanwhile."""
+        self._stream.awoke(asleep_since)
+
+    def own_up(self, last: Last | None, gaps: Sequence[Gap]) -> None:
+        """Say what was not covered between what the tables have of the account and the beginning of this duty."""
+        missed = last is not None and slot_at(last.any, self._tools.every) + self._tools.every < self.since
+        before = [gap for gap in gaps if gap.started_at < self.since]
+        sampled = [gap for gap in before if gap.source is GapSource.SNAPSHOT]
+        self._sampling.take_over(sampled, last_ok=last.ok if last else None, missed=missed)
+        if last and missed:
+            log.warning("%s was not watched from %s to %s", self.account, last.any, self.since)
+            if not sampled:
+                self._sampling.not_covered_since(last.ok or last.any, self.reason)
+        if self._tools.stream:
+            heard = [gap for gap in before if gap.source is GapSource.STREAM]
+            self._listening.take_over(heard)
+            if last and not heard:
+                self._listening.not_covered_since(last.any, self.reason)
+
+    def take_over(self, gaps: Sequence[Gap]) -> None:
+        """End what is open in the tables and not known here: another recorder that watched before wrote it late."""
+        left = [gap for gap in gaps if gap.reason in _OF_DUTIES]
+        self._sampling.take_over([gap for gap in left if gap.source is GapSource.SNAPSHOT], last_ok=None, missed=True)
+        if self._tools.stream:
+            self._listening.take_over([gap for gap in left if gap.source is GapSource.STREAM])
