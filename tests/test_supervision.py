@@ -89,12 +89,13 @@ async def test_one_that_keeps_breaking_makes_the_process_unwell_until_it_has_run
     monkeypatch.setattr(module, "_PROVEN", 0.2)
     work = Breaking(*(ValueError() for _ in range(TRIES)))
     supervision.start("work", work.run)
-    assert supervision.well
+    was_well = supervision.well
     async with asyncio.timeout(LIMIT):
         await work.going_on.wait()
-        assert not supervision.well
+        was_well_when_broken = supervision.well
         while not supervision.well:  # noqa: ASYNC110 - time is all it takes
             await asyncio.sleep(0.01)
+    assert (was_well, was_well_when_broken) == (True, False)
     assert supervision.report() == {"work": "running"}
 
 

@@ -26,7 +26,7 @@ LOOK = timedelta(seconds=1)
 """How often the locks are looked at, which also keeps the session alive."""
 LEASE = timedelta(seconds=8)
 """How long a recorder that says nothing keeps its locks."""
-ANSWER = timedelta(seconds=4)
+ANSWER = timedelta(seconds=3)
 """A connection that does not answer in this time is given up."""
 KNOWN = timedelta(seconds=60)
 """How long a recorder stands by on account of what it saw before PostgreSQL went away."""
@@ -122,28 +122,25 @@ class Leadership:
                     await self._looked.wait_for(self._is_settled)
 
     def _is_settled(self) -> bool:
-        return steady() - self._looked_at < (LEASE - 2 * LOOK).total_seconds()
+        return steady() - self._looked_at < (LEASE - LOOK).total_seconds()
 
     async def _led_by_others(self) -> frozenset[str]:
-        patience = ANSWER if self._looked_at > float("-inf") else _SETTLING  # nothing begins before the first look
-        try:
-            async with asyncio.timeout(patience.total_seconds()):
-                try:
+        """Look at the locks, and once more on a new session: that the old one is lost tells nothing of the server."""
+        why = ""
+        for _ in range(2 if self._connection else 1):
+            try:
+                async with asyncio.timeout(ANSWER.total_seconds()):
                     others = await self._look()
-                except StorageError:
-                    if self._connection is None:
-                        raise
-                    await self._disconnect()  # the session may have ended long ago: that tells nothing of the server
-                    others = await self._look()
-        except (StorageError, TimeoutError) as error:
-            why = error.why if isinstance(error, StorageError) else f"no answer in {patience.total_seconds():g} s"
-            if not self.error:
-                log.warning("it cannot be seen whether another recorder is at work: %s", why)
-            self.error = why
-            await self._disconnect()
-            return self._others if steady() - self._seen_at < KNOWN.total_seconds() else frozenset()
-        self.error, self._seen_at = "", steady()
-        return others
+            except (StorageError, TimeoutError) as error:
+                why = error.why if isinstance(error, StorageError) else f"no answer in {ANSWER.total_seconds():g} s"
+                await self._disconnect()
+            else:
+                self.error, self._seen_at = "", steady()
+                return others
+        if not self.error:
+            log.warning("it cannot be seen whether another recorder is at work: %s", why)
+        self.error = why
+        return self._others if steady() - self._seen_at < KNOWN.total_seconds() else frozenset()
 
     async def _look(self) -> frozenset[str]:
         """Take what is free, and return the accounts whose locks other recorders hold."""
