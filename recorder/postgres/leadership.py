@@ -94,6 +94,7 @@ class Leadership:
         self._is_pooled = False
         self._try_from = self._seen_at = self._looked_at = float("-inf")
         self._looked = asyncio.Condition()
+        self._lost = asyncio.Event()
         self._others: frozenset[str] = frozenset()
         self.leads: frozenset[str] = frozenset()
         self.newest: Mapping[str, datetime] = {}
@@ -103,11 +104,13 @@ class Leadership:
         """Look after the locks until cancelled; then they are free at once."""
         try:
             while True:
-                others = await self._led_by_others()
-                self._follow(others)
+                self._lost.clear()
+                self._follow(await self._led_by_others())
                 async with self._looked:
                     self._looked.notify_all()
-                await asyncio.sleep(LOOK.total_seconds())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK.total_seconds()):
+                        await self._lost.wait()
         finally:
             await self._disconnect()
 
@@ -176,6 +179,7 @@ class Leadership:
         session: asyncpg.Connection = (await self._way.get_raw_connection()).driver_connection
         await self._way.run_sync(lambda connection: connection.detach())
         self._connection = session
+        session.add_termination_listener(lambda _: self._lost.set())  # its locks are free, and must not be for long
         await session.execute(_SESSION)
         if self._pid:
             self._former.add(self._pid)

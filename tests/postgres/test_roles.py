@@ -19,7 +19,7 @@ from recorder.exceptions import StorageUnavailable
 from recorder.postgres import questions
 from recorder.postgres.database import require_schema
 from recorder.postgres.engine import create_engine
-from recorder.postgres.gaps import Last, last_snapshots
+from recorder.postgres.gaps import Last, last_snapshots, open_gaps
 from recorder.postgres.roles import READER, WRITER, create_roles, roles_exist
 from recorder.postgres.samples import prepare_partitions
 from recorder.recording import write
@@ -209,7 +209,8 @@ async def test_a_writer_does_all_that_the_service_does(writer: Login) -> None:
         await write(engine, [gap])
         async with engine.connect() as connection:
             last = await last_snapshots(connection, {"main": NOON + timedelta(days=1)})
-        assert last == {"main": Last(NOON + 5 * MINUTE, NOON + 5 * MINUTE)}
+            assert await open_gaps(connection, ["main", "other"]) == [gap]
+        assert last == {"main": Last(any=NOON + 5 * MINUTE, ok=NOON + 4 * MINUTE)}
         assert [row["position_amt"] for row in await questions.history(engine, None, None, None)] == [1, 2, 3, 4, 0]
         assert len(await questions.summary(engine)) == 2
     finally:
