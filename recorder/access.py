@@ -13,6 +13,7 @@ from recorder.config.sections import AccountSettings
 from recorder.config.settings import Settings
 from recorder.config.weight import ALLOWANCE
 from recorder.exceptions import ConfigurationError
+from recorder.supervision import Supervision
 
 
 def credentials(settings: Settings) -> list[Credentials]:
@@ -45,7 +46,11 @@ def database_url(settings: Settings, learned_secret: Callable[[str], None]) -> C
     return current
 
 
-def open_client(settings: Settings, clock_measured: Callable[[datetime], None] = lambda _: None) -> Client:
+def open_client(
+    settings: Settings,
+    clock_measured: Callable[[datetime], None] = lambda _: None,
+    supervision: Supervision | None = None,
+) -> Client:
     """Return the client of the configured exchange, which also heeds a pause imposed before a restart.
 
     What the snapshots do not need of the weight is left to the ledgers. *clock_measured* is told exchange time whenever
@@ -59,6 +64,7 @@ def open_client(settings: Settings, clock_measured: Callable[[datetime], None] =
         rest_url=settings.exchange.rest_url,
         pause_file=PauseFile(settings.data_dir / "pause.json"),
         clock_measured=clock_measured,
+        supervision=supervision,
     )
 
 

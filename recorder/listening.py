@@ -5,7 +5,7 @@ moved without an event means that the stream is dead.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Snapshot
 from recorder.domain.stream import Connected, Coverage, Lost, StreamState
+from recorder.gaps import OpenGaps
 from recorder.recording import Recording
 
 TOLERANCE = timedelta(seconds=1)
@@ -70,28 +71,34 @@ class Listening:
         self._before: Mapping[Key, PositionState] = {}
         self._unexplained: dict[Key, _Seen] = {}
         self._heard: dict[bytes, None] = {}
-        self._gap: Gap | None = None
-        self._first_connected: datetime | None = None
+        self._gaps = OpenGaps(account, GapSource.STREAM, recording)
+        self._was_connected = self._ended = False
 
-    def not_covered_since(self, started_at: datetime) -> None:
-        """Say until when an earlier process listened; from then until events came in first, nobody did."""
-        self._recording.record_stream_state(StreamState(self.account, "not_running", started_at))
-        if self._first_connected is None:
-            self._open_gap(started_at, GapReason.NOT_RUNNING)
-        else:
-            self._recording.record_gap(
-                Gap(
-                    account=self.account,
-                    source=GapSource.STREAM,
-                    started_at=started_at,
-                    ended_at=max(self._first_connected, started_at),
-                    reason=GapReason.NOT_RUNNING,
-                )
-            )
+    def take_over(self, gaps: Sequence[Gap]) -> None:
+        """Take over what is open in the tables."""
+        for gap in gaps:
+            self._gaps.take_over(gap)
 
-    def stopped(self, at: datetime) -> None:
-        """Say that the service is told to stop: nobody listens any more. The next one writes the gap."""
-        self._recording.record_stream_state(StreamState(self.account, "stopped", at))
+    def not_covered_since(self, started_at: datetime, reason: GapReason) -> None:
+        """Say until when the account was listened to before; until events came in here first, nobody did."""
+        self._recording.record_stream_state(StreamState(self.account, reason, started_at))
+        self._gaps.add_earlier(started_at, reason)
+
+    def expected_since(self, started_at: datetime) -> None:
+        """Say that by now events should come in, which were first asked for at *started_at*."""
+        if not self._was_connected:
+            self._gaps.open(started_at, GapReason.CONNECTION_LOST)
+
+    def stop(self, at: datetime) -> None:
+        """Say that nobody listens any more, on purpose."""
+        if self._was_connected:
+            self._gaps.open(at, GapReason.STOPPED)
+            self._recording.record_stream_state(StreamState(self.account, GapReason.STOPPED, at))
+        self.end()
+
+    def end(self) -> None:
+        """Take no notice of what the stream does from now on: somebody else listens."""
+        self._ended = True
 
     def deliver(self, event: Event, arrival: Arrival) -> None:
         """Record *event*, and remember what it says of positions. What was told in the same words before is dropped."""
@@ -118,19 +125,19 @@ class Listening:
 
     def changed(self, coverage: Coverage) -> None:
         """Open a gap when events may be missing, and close it when they come in again."""
+        if self._ended:
+            return
         match coverage:
             case Lost(at=at, reason=reason, detail=detail):
                 log.warning("the stream of %s tells nothing any more: %s %s", self.account, reason, detail)
                 self.connected_since = None
-                self._open_gap(at, GapReason(reason))
+                self._gaps.open(at, GapReason(reason))
                 self._recording.record_stream_state(StreamState(self.account, reason, at))
             case Connected(at=at):
                 self.connected_since = at
-                self._first_connected = self._first_connected or at
+                self._was_connected = True
                 self._before, self._unexplained = {}, {}  # what moved before this moment need not be told of
-                if self._gap:
-                    self._recording.record_gap(self._closed(self._gap, at))
-                    self._gap = None
+                if self._gaps.covered(at):
                     self._reconnected(self.account)
                 self._recording.record_stream_state(StreamState(self.account, "connected", at))
 
@@ -163,22 +170,6 @@ class Listening:
         if is_same and seen.is_dated and abs(seen.time - told.time) <= TOLERANCE:
             self._dated(seen.time - told.time)
         return is_same or told.time > seen.time
-
-    def _open_gap(self, started_at: datetime, reason: GapReason) -> None:
-        if self._gap is None:
-            self._gap = Gap(
-                account=self.account, source=GapSource.STREAM, started_at=started_at, ended_at=None, reason=reason
-            )
-            self._recording.record_gap(self._gap)
-
-    def _closed(self, gap: Gap, at: datetime) -> Gap:
-        return Gap(
-            account=gap.account,
-            source=gap.source,
-            started_at=gap.started_at,
-            ended_at=max(at, gap.started_at),
-            reason=gap.reason,
-        )
 
 
 def _moved(before: PositionState | None, now: PositionState | None, since: datetime) -> bool:

@@ -80,6 +80,26 @@ class Metrics:
             "recorder_database_errors", "Failed attempts to write to PostgreSQL.", registry=self.registry
         )
 
+        self._restarts = Counter(
+            "recorder_task_restarts",
+            "How often a task of the service broke and was started again.",
+            ("task",),
+            registry=self.registry,
+        )
+        self._leads = Gauge(
+            "recorder_leads",
+            "1 while this recorder watches the account, 0 while it stands by because another one does.",
+            ("account",),
+            registry=self.registry,
+        )
+
+    def restarted(self, task: str, times: int) -> None:
+        """Count that a task was started again so many *times*; 0 makes it known."""
+        self._restarts.labels(task).inc(times)
+
+    def leads(self, account: str, leads: bool) -> None:
+        self._leads.labels(account).set(leads)
+
     def committed(self, snapshot: Snapshot, delay_seconds: float) -> None:
         """Count a snapshot that was new to the database, committed this long after its time."""
         self._snapshots.labels(snapshot.account, snapshot.outcome).inc()

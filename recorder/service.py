@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,24 +16,25 @@ from recorder.asking import take_snapshot
 from recorder.backfill import Backfill
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
-from recorder.clock import Clock, steady
+from recorder.clock import Clock
 from recorder.config.settings import Settings
-from recorder.domain.gap import Gap, GapReason, GapSource
+from recorder.domain.gap import GapReason
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.domain.stream import StreamState
+from recorder.duty import Duty, Tools
 from recorder.exceptions import ExchangeError, StorageError, StorageUnavailable
-from recorder.listening import Listening
+from recorder.housekeeping import AHEAD, Housekeeping
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database, require_schema
-from recorder.postgres.engine import storage_errors
-from recorder.postgres.gaps import last_watched
+from recorder.postgres.leadership import Leadership
 from recorder.postgres.samples import prepare_partitions
-from recorder.postgres.schedules import write_schedule
+from recorder.pulse import Pulse
 from recorder.recording import Recording, write
 from recorder.schedule import Schedule
 from recorder.spool.log import Log
 from recorder.spool.opening import open_spool
+from recorder.supervision import Supervision
+from recorder.systemd import Systemd
 from recorder.vitals import Vitals, export
 from recorder.watch import Watch
 from recorder.web.app import create_app
@@ -46,12 +47,6 @@ COMMITTING = timedelta(seconds=2)
 MEASURING = timedelta(seconds=2)
 """How long a start waits for the exchange's clock at most; half a slot if that is shorter."""
 
-HOUSEKEEPING = timedelta(hours=6)
-AHEAD = timedelta(days=62)
-"""Partitions are made this far ahead of need."""
-
-_TRY_AGAIN = timedelta(seconds=1)
-
 log = logging.getLogger(__name__)
 
 
@@ -60,13 +55,14 @@ async def run(
     stop: asyncio.Event,
     learned_secret: Callable[[str], None] = lambda _: None,
     *,
+    systemd: Systemd | None = None,
     require_database: bool = False,
 ) -> None:
     """Record every configured account until *stop* is set; then finish what is in hand and leave within 10 s.
 
     Raises ``ConfigurationError``, ``SchemaMismatch`` or ``SpoolError`` before anything is recorded. That the database
     or the exchange is away is no reason not to start, but with *require_database* ``StorageUnavailable`` is raised
-    then. *learned_secret* is told what no output may hold from then on.
+    then. *learned_secret* is told what no output may hold from then on, and *systemd* how the service does.
     """
     accounts = credentials(settings)
     for warning in settings.warnings():
@@ -87,11 +83,22 @@ async def run(
             if require_database:
                 raise
             log.error("%s: %s; until it is there, recording goes on into the spool", error.what, error.why)
-        clock = Clock()
-        client = await stack.enter_async_context(open_client(settings, clock.measured))
+        clock, metrics = Clock(), Metrics()
+        supervision = await stack.enter_async_context(Supervision(metrics.restarted))
+        client = await stack.enter_async_context(open_client(settings, clock.measured, supervision))
         log.info("recording %d account(s) every %g s", len(accounts), settings.snapshot.every.total_seconds())
-        service = Service(settings, accounts, engine, client, clock, spool=spool, learned_secret=learned_secret)
-        await service.run(stop, listener)
+        service = Service(
+            settings,
+            accounts,
+            engine,
+            client,
+            clock,
+            spool=spool,
+            supervision=supervision,
+            metrics=metrics,
+            learned_secret=learned_secret,
+        )
+        await service.run(stop, listener, systemd or Systemd())
 
 
 async def snapshot_once(settings: Settings, account: str | None) -> list[Snapshot]:
@@ -131,7 +138,7 @@ def _balances(settings: Settings) -> Literal["always", "spare", "never"]:
 
 
 class Service:
-    """The tasks that record together. If one of them ends, the service ends with its error: it is never half alive."""
+    """The works that record together, each of them restarted by the supervision if it breaks."""
 
     def __init__(
         self,
@@ -142,23 +149,27 @@ class Service:
         clock: Clock,
         *,
         spool: Log,
+        supervision: Supervision,
+        metrics: Metrics,
         learned_secret: Callable[[str], None],
     ) -> None:
         self._settings = settings
-        self._accounts = accounts
+        self._accounts = {each.account: each for each in accounts}
         self._engine = engine
         self._client = client
+        self._supervision = supervision
+        self._metrics = metrics
         self._clock = clock
-        self._metrics = Metrics()
         self._recording = Recording(
             engine,
-            self._metrics,
+            metrics,
             spool,
-            accounts=[each.account for each in accounts],
+            accounts=list(self._accounts),
             every=settings.snapshot.every,
             stream=settings.stream.enabled,
             clock=clock.now,
         )
+        self._leadership = Leadership(engine, self._accounts, changed=self._turn, fit=lambda: supervision.well)
         self._watch = Watch(
             accounts,
             client,
@@ -166,82 +177,130 @@ class Service:
             timeout=settings.snapshot.timeout,
             balances=_balances(settings),
             taken=self._taken,
+            settled=self._leadership.settled,
             clock=clock.now,
         )
-        self._listening = {
-            each.account: Listening(
-                each.account,
-                self._recording,
-                reconnected=partial(self._watch.ask_again, kind=Kind.RECONNECT),
-                dated=self._metrics.dated,
-            )
-            for each in (accounts if settings.stream.enabled else ())
-        }
-        self._streams = {
-            each.account: client.stream(
-                each,
-                deliver=self._listening[each.account].deliver,
-                changed=self._listening[each.account].changed,
-                learned_secret=learned_secret,
-            )
-            for each in (accounts if settings.stream.enabled else ())
-        }
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._pulse = Pulse(self._awoke, clock.now)
+        self._tools = Tools(
+            client=client,
+            recording=self._recording,
+            watch=self._watch,
+            supervision=supervision,
+            metrics=metrics,
+            learned_secret=learned_secret,
+            every=settings.snapshot.every,
+            stream=settings.stream.enabled,
+            clock=clock.now,
+        )
+        self._duties: dict[str, Duty] = {}
+        self._stood_by: set[str] = set()
+        self._housekeeping = Housekeeping(
+            engine, self._recording, self._duties, every=settings.snapshot.every, clock=clock.now
+        )
+        self._handed = clock.now()
+        self._systemd = Systemd()
 
-    async def run(self, stop: asyncio.Event, listener: socket.socket | None) -> None:
-        """Record until *stop* is set, then finish what is in hand; raise what ended a task, if one ended."""
-        every, began = self._settings.snapshot.every, steady()
+    async def run(self, stop: asyncio.Event, listener: socket.socket | None, systemd: Systemd) -> None:
+        """Record until *stop* is set, then finish what is in hand; raise a ``ConfigurationError`` that a work met."""
+        self._systemd = systemd
+        every = self._settings.snapshot.every
         await _know_the_time(self._client, min(MEASURING, every / 2))
-        started = self._clock.now() - timedelta(seconds=steady() - began)
-        due = slot_at(started, every)
-        resumed = due if started - due < self._settings.snapshot.timeout else started
-        self._start_tasks(resumed, listener)
+        self._handed = slot_at(self._clock.now(), every)
+        self._start_works(listener)
+        ending = {asyncio.create_task(stop.wait()), asyncio.create_task(self._supervision.failed())}
         try:
-            if resumed == started:
-                self._watch.ask_all(started, Kind.START)
-            after = due - every if resumed == due else due
-            async with Schedule(every, after, self._watch.on_due, self._clock.now) as schedule:
-                self._start("schedule", schedule.failed())
-                stopped = asyncio.create_task(stop.wait())
-                await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
-                stopped.cancel()
+            await self._leadership.settled()
+            systemd.ready(self._role())
+            done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
             log.info("stopping: finishing what is in hand")
+            systemd.stopping()
             await self._finish()
         finally:
-            ended = [task for task in self._tasks.values() if task.done() and not task.cancelled()]
-            for task in self._tasks.values():
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await self._supervision.stop()
             await self._recording.close()
-        for task in ended:
-            await task
 
-    def _start_tasks(self, resumed: datetime, listener: socket.socket | None) -> None:
-        self._tasks |= {task.get_name(): task for task in self._client.tasks}
-        self._start("recording", self._recording.run())
-        self._start("housekeeping", self._keep_house(resumed))
-        for account, stream in self._streams.items():
-            self._start(f"stream of {account}", stream.run())
+    def _start_works(self, listener: socket.socket | None) -> None:
+        start = self._supervision.start
+        start("recording", self._recording.run)
+        start("schedule", self._keep_schedule)
+        start("leadership", self._leadership.run)
+        start("housekeeping", self._housekeeping.run)
+        start("pulse", self._pulse.run)
         if self._settings.ledger.enabled:
-            self._start("ledgers", self._keep_ledgers())
+            start("ledgers", self._keep_ledgers)
+        if self._systemd.watchdog:
+            start("watchdog", partial(self._systemd.feed_watchdog, lambda: self._supervision.well))
         if listener:
-            names = [each.account for each in self._accounts]
             vitals = Vitals(
-                names,
+                list(self._accounts),
                 every=self._settings.snapshot.every,
-                tasks=self._tasks,
+                supervision=self._supervision,
+                leadership=self._leadership,
                 watch=self._watch,
                 recording=self._recording,
                 clock=self._clock.now,
             )
-            export(self._metrics, self._client, self._recording, self._clock.now)
+            export(self._metrics, self._client, self._recording, self._pulse, self._clock.now)
             app = create_app(vitals.health, vitals.readiness, self._metrics.text)
-            self._start("http", serve(app, listener))
+            start("http", partial(serve, app, listener))
+
+    async def _keep_schedule(self) -> None:
+        async with Schedule(self._settings.snapshot.every, self._handed, self._on_due, self._clock.now) as schedule:
+            await schedule.failed()
+
+    def _on_due(self, slots: Sequence[datetime]) -> None:
+        self._watch.on_due(slots)
+        self._handed = slots[-1]  # a slot that could not be handed over is due again when the schedule is restarted
+
+    def _turn(self, begun: Sequence[str], left: Sequence[str]) -> None:
+        """Watch the accounts that are this recorder's now, at once, and leave those alone that are another's."""
+        for account in left:
+            log.warning("another recorder watches %s: this one stands by", account)
+            self._stood_by.add(account)
+            self._watch.end(account)
+            if duty := self._duties.pop(account, None):
+                duty.end()
+        now = self._clock.now()
+        due = slot_at(now, self._settings.snapshot.every)
+        in_time = now - due < self._settings.snapshot.timeout
+        since, kind = (due, Kind.SLOT) if in_time else (now, Kind.START)
+        for account in begun:
+            reason = GapReason.NOT_RUNNING
+            if account in self._stood_by:
+                log.warning("no other recorder watches %s any more: this one does", account)
+                reason = GapReason.TOOK_OVER
+            self._duties[account] = Duty(self._accounts[account], self._tools, since=since, reason=reason)
+        self._watch.begin(begun, since, kind)
+        self._housekeeping.begun(begun)
+        for account in self._accounts:
+            self._metrics.leads(account, account in self._duties)
+        self._systemd.status(self._role())
+
+    def _role(self) -> str:
+        waiting = len(self._accounts) - len(self._duties)
+        return f"watching {len(self._duties)} account(s)" + (f", standing by for {waiting}" if waiting else "")
+
+    def _taken(self, snapshot: Snapshot) -> None:
+        if duty := self._duties.get(snapshot.account):
+            duty.taken(snapshot)
+
+    async def _awoke(self, asleep_since: datetime) -> None:
+        """Trust no connection after a standstill, and look at once at every account that is still this recorder's."""
+        self._client.reconnect()
+        await self._leadership.settled()
+        for duty in self._duties.values():
+            duty.awoke(asleep_since)
+        self._watch.ask_all_again(Kind.RECONNECT)
 
     async def _finish(self) -> None:
+        await self._supervision.stop("schedule")
         await self._watch.finish(FINISHING)
-        for listening in self._listening.values():
-            listening.stopped(self._clock.now())
+        for duty in self._duties.values():
+            duty.stop()
         try:
             async with asyncio.timeout(COMMITTING.total_seconds()):
                 await self._recording.durable()
@@ -251,71 +310,19 @@ class Service:
             log.warning("%d records wait in the spool for the next start", backlog.records - backlog.unspooled)
             if backlog.unspooled:
                 log.error("%d could not even be spooled: the next start writes the gap", backlog.unspooled)
-
-    def _start(self, name: str, work: Coroutine[None, None, None]) -> None:
-        self._tasks[name] = asyncio.create_task(work, name=name)
-
-    def _taken(self, snapshot: Snapshot) -> None:
-        """Renew a stream that a snapshot proves dead."""
-        listening = self._listening.get(snapshot.account)
-        if snapshot.ok and listening and listening.is_dead(snapshot):
-            self._streams[snapshot.account].renew()
-
-    async def _keep_house(self, resumed: datetime) -> None:
-        """Write down the time in which nobody watched, then keep partitions ahead of need."""
-        while True:
-            try:
-                await prepare_partitions(self._engine, resumed, resumed + AHEAD)
-                await self._recording.inherited_is_committed()  # or what waits in the spool would look unwatched
-                await self._own_up(resumed)
-                break
-            except StorageError:
-                await asyncio.sleep(_TRY_AGAIN.total_seconds())
-        while True:
-            await asyncio.sleep(HOUSEKEEPING.total_seconds())
-            try:
-                now = self._clock.now()
-                await prepare_partitions(self._engine, now, now + AHEAD)
-            except StorageError as error:
-                log.warning("partitions could not be prepared, which loses nothing: %s; %s", error.what, error.why)
-
-    async def _own_up(self, resumed: datetime) -> None:
-        """Record as gaps the time since each account was last watched, and which slots are due from now on."""
-        every = self._settings.snapshot.every
-        names = [each.account for each in self._accounts]
-        with storage_errors():
-            async with self._engine.begin() as connection:
-                watched = await last_watched(connection, names, resumed)
-                await write_schedule(connection, names, resumed, every)
-        for last in watched:
-            if listening := self._listening.get(last.account):
-                listening.not_covered_since(last.last_listened)
-            elif last.was_listened_to:
-                self._recording.record_stream_state(StreamState(last.account, "disabled", last.last_listened))
-            before = last.every or every
-            if slot_at(last.last_snapshot, before) + before < resumed:
-                log.warning("%s was not watched from %s to %s", last.account, last.last_snapshot, resumed)
-                self._recording.record_gap(
-                    Gap(
-                        account=last.account,
-                        source=GapSource.SNAPSHOT,
-                        started_at=last.last_snapshot,
-                        ended_at=resumed,
-                        reason=GapReason.NOT_RUNNING,
-                    )
-                )
+        await self._supervision.stop("leadership")  # only now may another recorder begin
 
     async def _keep_ledgers(self) -> None:
         """Bring the ledgers of each account up to date, again and again; an account that fails holds up no other."""
         backfill = Backfill(self._engine, self._client.rest)
         failing: set[str] = set()
         while True:
-            for each in self._accounts:
+            for account in [name for name in self._accounts if name in self._duties]:
                 try:
-                    await backfill.run(each)
-                    failing.discard(each.account)
+                    await backfill.run(self._accounts[account])
+                    failing.discard(account)
                 except (ExchangeError, StorageError) as error:
-                    if each.account not in failing:
-                        log.warning("the ledgers of %s wait: %s; %s", each.account, error.what, error.why)
-                        failing.add(each.account)
+                    if account not in failing:
+                        log.warning("the ledgers of %s wait: %s; %s", account, error.what, error.why)
+                        failing.add(account)
             await asyncio.sleep(self._settings.ledger.every.total_seconds())

@@ -1,12 +1,14 @@
 """Vitals: how the service is doing, for whoever asks over HTTP."""
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from recorder.binance.client import Client
 from recorder.metrics import Metrics
+from recorder.postgres.leadership import Leadership
+from recorder.pulse import Pulse
 from recorder.recording import Recording
+from recorder.supervision import Supervision
 from recorder.watch import Watch
 from recorder.web.app import Report
 
@@ -19,44 +21,57 @@ class Vitals:
         accounts: Sequence[str],
         *,
         every: timedelta,
-        tasks: Mapping[str, asyncio.Task[None]],
+        supervision: Supervision,
+        leadership: Leadership,
         watch: Watch,
         recording: Recording,
         clock: Callable[[], datetime],
     ) -> None:
         self._accounts = accounts
         self._every = every
-        self._tasks = tasks
+        self._supervision = supervision
+        self._leadership = leadership
         self._watch = watch
         self._recording = recording
         self._clock = clock
 
     def health(self) -> Report:
-        """Whether every task of the process lives."""
-        ended = {name: "ended" for name, task in self._tasks.items() if task.done()}
-        return Report(not ended, ended or dict.fromkeys(self._tasks, "running"))
+        """Whether every task of the process runs, or at least does not keep breaking."""
+        return Report(self._supervision.well, self._supervision.report())
 
     def readiness(self) -> Report:
-        """Whether data flows: every account's newest committed ok snapshot is younger than two slots."""
+        """Whether data flows: every account's newest committed ok snapshot is younger than two slots.
+
+        Where another recorder watches, what it wrote counts, by what was last seen of it.
+        """
         status, now = self._recording.status, self._clock()
-        reasons = {}
+        reasons, led = {}, 0
         for account in self._accounts:
-            newest = status.committed_ok.get(account)
-            if newest is None or now - newest > 2 * self._every:
-                age = "none yet" if newest is None else f"{(now - newest).total_seconds():.0f} s old"
-                failing = self._watch.failing.get(account)
-                reasons[account] = f"newest snapshot: {age}" + (f"; {failing}" if failing else "")
-        if reasons and status.error:
-            reasons["database"] = status.error
+            led += account in self._leadership.leads
+            if account in self._leadership.leads:
+                if late := self._late(status.committed_ok.get(account), now, 2 * self._every):
+                    failing = self._watch.failing.get(account)
+                    reasons[account] = late + (f"; {failing}" if failing else "")
+            elif late := self._late(self._leadership.newest.get(account), now, 3 * self._every):
+                reasons[account] = f"{late}, by the recorder that this one stands by for"
+        if reasons and (error := status.error or self._leadership.error):
+            reasons["database"] = error
         if status.backlog.trouble:
             reasons["spool"] = status.backlog.trouble
         if status.letting_go:
             reasons["let go"] = "neither the spool nor the memory has room: what is observed is let go"
-        return Report(not reasons, reasons)
+        return Report(not reasons, reasons, standby=not reasons and not led)
+
+    def _late(self, newest: datetime | None, now: datetime, allowed: timedelta) -> str:
+        if newest is None:
+            return "newest snapshot: none yet"
+        age = now - newest
+        return f"newest snapshot: {age.total_seconds():.0f} s old" if age > allowed else ""
 
 
-def export(metrics: Metrics, client: Client, recording: Recording, clock: Callable[[], datetime]) -> None:
+def export(metrics: Metrics, client: Client, recording: Recording, pulse: Pulse, clock: Callable[[], datetime]) -> None:
     """Let *metrics* show what the parts of the service know of themselves."""
+    metrics.watch("loop_lag_seconds", "By how much the event loop was late at its last beat.", lambda: pulse.lag)
     metrics.watch("backlog_rows", "Rows held in memory for PostgreSQL.", lambda: recording.status.backlog.rows)
     metrics.watch("spool_bytes", "Bytes of the spool on disk.", lambda: recording.status.backlog.size)
     metrics.watch(

@@ -1,8 +1,8 @@
-"""The watch over the accounts: at each slot every account is asked once, and what came of it is recorded."""
+"""The watch over the accounts: at each slot every account on duty is asked once, and what came of it is recorded."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -41,12 +41,14 @@ class Watch:
         timeout: timedelta,
         balances: Literal["always", "spare", "never"],
         taken: Callable[[Snapshot], None],
+        settled: Callable[[], Awaitable[None]],
         clock: Callable[[], datetime],
     ) -> None:
         """*balances* are asked for with every snapshot, or as far as there is weight to spare, or not at all.
 
-        *taken* is called with every snapshot that an account was asked for. *clock* tells the time by
-        which slots are due.
+        *taken* is called with every snapshot that was recorded, also where the account could not be asked.
+        *settled* waits until it is known which accounts are on duty, where a standstill may have changed that.
+        *clock* tells the time by which slots are due.
         """
         self._accounts = {credentials.account: credentials for credentials in accounts}
         self._client = client
@@ -54,29 +56,37 @@ class Watch:
         self._timeout = timeout
         self._balances = balances
         self._taken = taken
+        self._settled = settled
         self._clock = clock
+        self._on_duty: dict[str, datetime] = {}
         self._slots = 0
         self._in_hand: set[asyncio.Task[None]] = set()
         self._failing: dict[str, Outcome] = {}
 
     @property
     def failing(self) -> Mapping[str, Outcome]:
-        """The accounts whose newest snapshot failed, and how."""
+        """The accounts on duty whose newest snapshot failed, and how."""
         return dict(self._failing)
+
+    def begin(self, accounts: Iterable[str], time: datetime, kind: Kind) -> None:
+        """Put *accounts* on duty, with a first snapshot now whose time is *time*; later slots come by ``on_due``."""
+        begun = list(accounts)
+        self._on_duty |= dict.fromkeys(begun, time)
+        self._hold(asyncio.create_task(self._ask_in_turn(begun, time, kind), name=f"{kind} {time}"))
+
+    def end(self, account: str) -> None:
+        """Ask this account no more."""
+        self._on_duty.pop(account, None)
+        self._failing.pop(account, None)
 
     def on_due(self, slots: Sequence[datetime]) -> None:
         """Take the snapshots of the last slot, and write down that those before it were missed."""
-        *missed, due = slots
-        now = self._clock()
-        for slot in missed:
-            for account in self._accounts:
-                detail = "the process could not run then: the machine slept, or stood still"
-                self._failed(account, slot, Kind.SLOT, Outcome.MISSED, detail, taken_at=now)
-        self.ask_all(due, Kind.SLOT)
+        self._hold(asyncio.create_task(self._answer(slots), name=f"slot {slots[-1]}"))
 
-    def ask_all(self, time: datetime, kind: Kind) -> None:
-        """Take a snapshot of every account, at the stated pace."""
-        self._hold(asyncio.create_task(self._ask_in_turn(time, kind), name=f"{kind} {time}"))
+    def ask_all_again(self, kind: Kind) -> None:
+        """Take a snapshot of every account on duty now, at the stated pace."""
+        now = self._clock()
+        self._hold(asyncio.create_task(self._ask_in_turn(self._in_order(), now, kind), name=f"{kind} {now}"))
 
     def ask_again(self, account: str, kind: Kind) -> None:
         """Take a snapshot of one account now."""
@@ -91,15 +101,30 @@ class Watch:
             task.cancel()
         await asyncio.gather(*given_up, return_exceptions=True)
 
-    async def _ask_in_turn(self, time: datetime, kind: Kind) -> None:
-        for account in self._in_order():
-            self._ask_one(account, time, kind)
-            await asyncio.sleep(PACE.total_seconds())
+    async def _answer(self, slots: Sequence[datetime]) -> None:
+        """Every account that was on duty before a slot leaves a row for it."""
+        *missed, due = slots
+        await self._settled()
+        now = self._clock()
+        for slot in missed:
+            for account in self._due(slot):
+                detail = "the process could not run then: the machine slept, or stood still"
+                self._failed(account, slot, Kind.SLOT, Outcome.MISSED, detail, taken_at=now)
+        await self._ask_in_turn(self._due(due), due, Kind.SLOT)
+
+    def _due(self, slot: datetime) -> list[str]:
+        return [account for account in self._in_order() if self._on_duty[account] < slot]
+
+    async def _ask_in_turn(self, accounts: Sequence[str], time: datetime, kind: Kind) -> None:
+        for account in accounts:
+            if account in self._on_duty:
+                self._ask_one(account, time, kind)
+                await asyncio.sleep(PACE.total_seconds())
 
     def _in_order(self) -> list[str]:
-        """The accounts, each time with another one first where the last may find no weight left for balances."""
-        accounts = list(self._accounts)
-        if self._balances != "spare":
+        """Who is on duty, each time with another one first where the last may find no weight left for balances."""
+        accounts = [account for account in self._accounts if account in self._on_duty]
+        if self._balances != "spare" or not accounts:
             return accounts
         first = self._slots % len(accounts)
         self._slots += 1
@@ -126,9 +151,7 @@ class Watch:
         )
         if snapshot.ok:
             snapshot = replace(snapshot, balance_outcome=outcome, balances=balances)
-        self._tell(snapshot)
-        self._recording.record(snapshot)
-        self._taken(snapshot)
+        self._record(snapshot)
 
     async def _take_balances(self, credentials: Credentials) -> tuple[Outcome | None, tuple[Balance, ...]]:
         if self._balances == "never":
@@ -138,7 +161,12 @@ class Watch:
 
     def _hold(self, task: asyncio.Task[None]) -> None:
         self._in_hand.add(task)
-        task.add_done_callback(self._in_hand.discard)
+        task.add_done_callback(self._release)
+
+    def _release(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("%s broke; please report this", task.get_name(), exc_info=error)
 
     def _leave_a_row(self, account: str, time: datetime, kind: Kind, task: asyncio.Task[None]) -> None:
         """Record what only the end of the task tells: that it was given up, or broke in a way nobody foresaw."""
@@ -147,18 +175,22 @@ class Watch:
             detail = "the service was stopped before the answer came"
             self._failed(account, time, kind, Outcome.STOPPED, detail, taken_at=now)
         elif error := task.exception():
-            log.error("the snapshot of %s broke; please report this", account, exc_info=error)
             self._failed(account, time, kind, Outcome.INTERNAL_ERROR, type(error).__name__, taken_at=now)
 
     def _failed(
         self, account: str, time: datetime, kind: Kind, outcome: Outcome, detail: str, *, taken_at: datetime
     ) -> None:
-        self._recording.record(
-            Snapshot(account=account, time=time, kind=kind, taken_at=taken_at, outcome=outcome, detail=detail)
-        )
+        self._record(Snapshot(account=account, time=time, kind=kind, taken_at=taken_at, outcome=outcome, detail=detail))
+
+    def _record(self, snapshot: Snapshot) -> None:
+        self._tell(snapshot)
+        self._recording.record(snapshot)
+        self._taken(snapshot)
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Log when an account begins to fail, fails otherwise, or is well again; not at every slot."""
+        if snapshot.account not in self._on_duty:
+            return
         before = self._failing.get(snapshot.account)
         if snapshot.ok:
             if self._failing.pop(snapshot.account, None):

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from recorder.domain.event import AccountUpdate, Arrival, StreamPosition
-from recorder.domain.gap import Gap
+from recorder.domain.gap import Gap, GapReason
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.domain.stream import Connected, LossReason, Lost
@@ -157,10 +157,10 @@ def test_a_loss_opens_one_gap_that_the_next_connection_closes(ears: Ears) -> Non
 def test_the_time_before_this_process_is_a_gap_until_the_first_connection(connected_first: bool) -> None:
     ears = Ears()
     if not connected_first:
-        ears.listening.not_covered_since(at(-60))
+        ears.listening.not_covered_since(at(-60), GapReason.NOT_RUNNING)
     ears.listening.changed(Connected(at(0)))
     if connected_first:
-        ears.listening.not_covered_since(at(-60))
+        ears.listening.not_covered_since(at(-60), GapReason.NOT_RUNNING)
     assert ears.gaps[-1] == ("not_running", at(-60), at(0))
 
 

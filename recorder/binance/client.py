@@ -1,6 +1,5 @@
 """The client of the exchange: asks for positions, for many accounts over one connection."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +30,10 @@ from recorder.domain.balance import Balance
 from recorder.domain.position import Position
 from recorder.domain.stream import Coverage
 from recorder.exceptions import AnswerTimeout
+from recorder.supervision import Supervision
+
+_CONNECTION = "exchange connection"
+_CLOCK = "exchange clock"
 
 _KEYS_OF = {"https://fapi.binance.com": "https://api.binance.com"}
 """Where the exchange tells what a key may do, by where its futures are, if that is not the same place."""
@@ -66,8 +69,6 @@ class Client:
 
     Attributes:
         rest: The ledgers of record.
-        tasks: What runs in the background while the client is entered. None of them ends by itself: one that is done
-            has met something unforeseen, and the client is of no more use.
     """
 
     def __init__(
@@ -80,9 +81,12 @@ class Client:
         pause_file: PauseFile | None = None,
         clock_measured: Callable[[datetime], None] = lambda _: None,
         answer_timeout: timedelta = timedelta(seconds=5),
+        supervision: Supervision | None = None,
     ) -> None:
         """Raises ConfigurationError for a URL that is not one. *answer_timeout* is for measuring the clock, of which
         *clock_measured* is told.
+
+        What runs in the background while the client is entered runs under *supervision*, or under one of its own.
 
         *stream_url* is the exchange's address, or a whole one with ``{listen_key}`` in it.
         """
@@ -98,27 +102,20 @@ class Client:
         self._rest = RestChannel(rest_url, self._allowance, self._clock)
         self._keys = RestChannel(_KEYS_OF.get(rest_url, rest_url), self._allowance, self._clock)
         self.rest = RestClient(self._rest, self._clock, self._keys)
-        self.tasks: tuple[asyncio.Task[None], ...] = ()
+        self._supervision = supervision or Supervision()
 
     async def __aenter__(self) -> Self:
         self._allowance.resume_pause()
-        self.tasks = (
-            asyncio.create_task(self._channel.supervisor.run(), name="exchange connection"),
-            asyncio.create_task(self._timekeeper.run(), name="exchange clock"),
-        )
+        self._supervision.start(_CONNECTION, self._channel.supervisor.run)
+        self._supervision.start(_CLOCK, self._timekeeper.run)
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for task in self.tasks:
-            task.cancel()
-        outcomes = await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self._supervision.stop(_CONNECTION, _CLOCK)
         await self._rest.aclose()
         await self._keys.aclose()
-        for outcome in outcomes:
-            if isinstance(outcome, Exception) and exc is None:
-                raise outcome
 
     async def positions(self, credentials: Credentials, timeout: timedelta) -> PositionsAnswer:  # noqa: ASYNC109 - it is shared out among retries
         """Return every position row of an account, or raise an ExchangeError, within *timeout*.
@@ -167,6 +164,10 @@ class Client:
             changed=changed,
             learned_secret=learned_secret,
         )
+
+    def reconnect(self) -> None:
+        """Give the connection up as dead, as after a sleep: nothing is sent on it any more, and another is opened."""
+        self._channel.supervisor.abandon()
 
     async def measure_clock(self) -> None:
         """Measure the exchange's clock now, for ``status`` to tell; raises an ExchangeError."""

@@ -81,18 +81,23 @@ class UserStream:
     async def run(self) -> None:
         """Listen until cancelled; a fault of the network or the exchange never ends it."""
         previous: StreamConnection | None = None
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_key())
-            while True:
-                connection = await self._open()
-                tasks.create_task(self._serve(connection))
-                self._take_over(connection)
-                if previous is not None:
-                    tasks.create_task(previous.retire())
-                previous = connection
-                await replacement_due(connection.ending, self._lifetime)
-                if steady() - connection.opened_at >= STABLE:
-                    self._backoff.reset()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_key())
+                while True:
+                    connection = await self._open()
+                    tasks.create_task(self._serve(connection))
+                    self._take_over(connection)
+                    if previous is not None:
+                        tasks.create_task(previous.retire())
+                    previous = connection
+                    await replacement_due(connection.ending, self._lifetime)
+                    if steady() - connection.opened_at >= STABLE:
+                        self._backoff.reset()
+        finally:
+            if self._current is not None:  # nobody listens any more, until this is run again
+                self._lose(self._current, self._covered_at(self._current.heard_at), LossReason.CONNECTION_LOST)
+                self._current = None
 
     def renew(self, covered_until: datetime | None = None) -> None:
         """Give the connection up as dead, ask for the listenKey again and open another one.
@@ -102,6 +107,12 @@ class UserStream:
         """
         if self._current is not None:
             self._lose(self._current, covered_until or self._covered_at(self._proven_at), LossReason.SILENT)
+
+    def awoke(self, asleep_since: datetime) -> None:
+        """Do the same because the process stood still from *asleep_since*, exchange time, until now."""
+        if self._current is not None:
+            covered_until = max(asleep_since, self._covered_since)
+            self._lose(self._current, covered_until, LossReason.ASLEEP)
 
     def status(self) -> StreamStatus:
         return StreamStatus(

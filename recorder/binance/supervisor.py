@@ -70,6 +70,12 @@ class Supervisor:
             async with asyncio.timeout(patience):
                 await connection.superseded.wait()
 
+    def abandon(self) -> None:
+        """Have the connection replaced and not used meanwhile; what is in flight on it may still be answered."""
+        if connection := self._current:
+            self._withdraw(connection)
+            connection.ending.set()
+
     async def run(self) -> None:
         """Keep a connection open until cancelled; a fault of the network or the exchange never ends it."""
         previous: Connection | None = None

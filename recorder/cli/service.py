@@ -29,12 +29,14 @@ def run(
     from recorder.cli.signals import stop_signals
     from recorder.exceptions import StorageUnavailable
     from recorder.service import run as serve
+    from recorder.systemd import Systemd
 
     os.umask(0o077)  # whatever it writes is nobody else's, also if the shell or the init system thinks otherwise
     settings, redactor = load_with_redactor(config, log_level)
+    systemd = Systemd.from_environment(os.environ)
 
     async def until_stopped() -> None:
-        await serve(settings, stop_signals(), redactor.learn, require_database=require_db)
+        await serve(settings, stop_signals(), redactor.learn, systemd=systemd, require_database=require_db)
 
     try:
         asyncio.run(until_stopped())

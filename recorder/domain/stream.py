@@ -12,6 +12,7 @@ class LossReason(StrEnum):
     LISTEN_KEY_EXPIRED = "listen_key_expired"
     LISTEN_KEY_CHANGED = "listen_key_changed"
     SILENT = "silent"
+    ASLEEP = "asleep"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """Gaps: written once, found from what is recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.domain.gap import Gap, GapSource
+from recorder.domain.gap import Gap, GapReason, GapSource
 
 _ADD = text("""
     INSERT INTO recorder.gap (account_id, source, started_at, ended_at, reason)
@@ -19,28 +19,43 @@ _ADD = text("""
 """)
 # A stream that was connected last is known to have been so until the newest snapshot; any other was not since then.
 _LAST_WATCHED = text("""
-    SELECT a.name AS account, last."time" AS last_snapshot, schedule.every,
+    SELECT a.name AS account, last."time" AS last_snapshot, last_ok."time" AS last_ok, schedule.every,
            CASE WHEN stream.state = 'connected' THEN greatest(stream.since, last."time")
                 ELSE coalesce(stream.since, last."time") END AS last_listened,
            stream.state IS NOT NULL AS was_listened_to
-    FROM recorder.account a
+    FROM unnest(CAST(:names AS text[]), CAST(:befores AS timestamptz[])) AS wanted (name, before)
+    JOIN recorder.account a ON a.name = wanted.name
     CROSS JOIN LATERAL (
       SELECT s."time" FROM recorder.snapshot s
-      WHERE s.account_id = a.id AND s."time" < :before
+      WHERE s.account_id = a.id AND s."time" < wanted.before
       ORDER BY s."time" DESC LIMIT 1
     ) AS last
     LEFT JOIN LATERAL (
+      SELECT s."time" FROM recorder.snapshot s
+      WHERE s.account_id = a.id AND s."time" < wanted.before AND s.outcome = 'ok'
+      ORDER BY s."time" DESC LIMIT 1
+    ) AS last_ok ON true
+    LEFT JOIN LATERAL (
       SELECT s.every FROM recorder.schedule s
-      WHERE s.account_id = a.id AND s.since < :before
+      WHERE s.account_id = a.id AND s.since < wanted.before
       ORDER BY s.since DESC LIMIT 1
     ) AS schedule ON true
     LEFT JOIN LATERAL (
       SELECT s.state, s.since FROM recorder.stream s
-      WHERE s.account_id = a.id AND s.since < :before
+      WHERE s.account_id = a.id AND s.since < wanted.before
       ORDER BY s.since DESC, s.state <> 'connected' DESC LIMIT 1
     ) AS stream ON true
-    WHERE a.name = ANY (CAST(:names AS text[]))
 """)
+_OPEN = text("""
+    SELECT a.name, g.source, g.started_at, g.reason
+    FROM recorder.account a
+    JOIN recorder.gap g ON g.account_id = a.id
+    WHERE a.name = ANY (CAST(:names AS text[])) AND g.ended_at IS NULL
+    ORDER BY g.started_at
+""")
+
+_REASONS = {str(reason): reason for reason in GapReason}
+"""A later version may know more of them; ending a gap leaves its reason as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +64,7 @@ class LastWatched:
 
     Attributes:
         last_snapshot: Time of its newest snapshot, failed ones included.
+        last_ok: Time of its newest ok one; ``None`` when there is none.
         every: Which slots were due then; ``None`` when that was not recorded.
         last_listened: The last instant at which its stream was surely listened to; without a stream that snapshot's.
         was_listened_to: Whether it ever had a stream.
@@ -56,6 +72,7 @@ class LastWatched:
 
     account: str
     last_snapshot: datetime
+    last_ok: datetime | None
     every: timedelta | None
     last_listened: datetime
     was_listened_to: bool
@@ -81,7 +98,22 @@ async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], g
         )
 
 
-async def last_watched(connection: AsyncConnection, accounts: Sequence[str], before: datetime) -> list[LastWatched]:
-    """Return until when each account was watched before *before*; those without any snapshot are left out."""
-    rows = await connection.execute(_LAST_WATCHED, {"names": list(accounts), "before": before})
-    return [LastWatched(**row) for row in rows.mappings()]
+async def last_watched(connection: AsyncConnection, before: Mapping[str, datetime]) -> dict[str, LastWatched]:
+    """Return until when each account was watched before that time; those without any snapshot are left out."""
+    rows = await connection.execute(_LAST_WATCHED, {"names": list(before), "befores": list(before.values())})
+    return {row["account"]: LastWatched(**row) for row in rows.mappings()}
+
+
+async def open_gaps(connection: AsyncConnection, accounts: Iterable[str]) -> list[Gap]:
+    """Return the gaps of *accounts* that have not ended, oldest first."""
+    rows = await connection.execute(_OPEN, {"names": list(accounts)})
+    return [
+        Gap(
+            account=row.name,
+            source=GapSource(row.source),
+            started_at=row.started_at,
+            ended_at=None,
+            reason=_REASONS.get(row.reason, GapReason.NOT_RUNNING),
+        )
+        for row in rows
+    ]

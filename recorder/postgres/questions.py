@@ -78,7 +78,7 @@ _SUMMARY = text("""
            coalesce(sum(s.position_count), 0) AS samples,
            (SELECT count(*) FROM recorder.change c WHERE c.account_id = a.id) AS changes,
            (SELECT count(*) FROM recorder.change c WHERE c.account_id = a.id AND c.source = 'inferred') AS closes,
-           (SELECT count(*) FROM recorder.gap g WHERE g.account_id = a.id) AS gaps,
+           (SELECT count(*) FROM bi.gap g WHERE g.account = a.name) AS gaps,
            min(s."time") AS first_time,
            max(s."time") AS last_time
     FROM recorder.account a

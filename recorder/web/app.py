@@ -16,10 +16,15 @@ UNAVAILABLE = 503
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The answer to a question about health: whether all is well, and the reasons for either."""
+    """The answer to a question about health: whether all is well, and the reasons for either.
+
+    Attributes:
+        standby: All is well, and another recorder does the work.
+    """
 
     well: bool
     reasons: Mapping[str, str]
+    standby: bool = False
 
 
 def create_app(
@@ -46,7 +51,8 @@ def create_app(
 
 
 def _answer(report: Report) -> JSONResponse:
+    status = "standby" if report.standby else "ok" if report.well else "unavailable"
     return JSONResponse(
-        {"status": "ok" if report.well else "unavailable", "reasons": dict(report.reasons)},
+        {"status": status, "reasons": dict(report.reasons)},
         status_code=OK if report.well else UNAVAILABLE,
     )

@@ -35,6 +35,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(app: Starlette, listener: socket.socket) -> None:
-    """Answer requests on *listener* until cancelled."""
+    """Answer requests on *listener* until cancelled; it stays open, so that this may be called again."""
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-    await _Server(config).serve(sockets=[listener])
+    server = _Server(config)
+    try:
+        await server.serve(sockets=[listener.dup()])
+    finally:
+        for each in getattr(server, "servers", ()):  # there are none before it has started
+            each.close()

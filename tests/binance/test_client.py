@@ -193,8 +193,8 @@ async def test_an_account_has_a_stream_and_ledgers_next_to_its_snapshots(exchang
                 assert isinstance(await told.get(), Connected)
             now = datetime.now(UTC) + exchange.clock
             pages = [page async for page in client.rest.income(MAIN, now - timedelta(days=1), now)]
+            assert stream.status().connected
             task.cancel()
-    assert stream.status().connected
     assert [page.rows for page in pages] == [()]
     assert [asked.path for asked in server.asked] == ["/fapi/v1/income"]  # the clock is known already
 

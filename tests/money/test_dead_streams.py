@@ -120,6 +120,6 @@ async def test_what_happened_while_the_service_was_stopped_is_a_gap_that_the_led
             ((reason, started, ended),) = await recorder.rows(GAPS)
             snapshots = await recorder.rows("SELECT reason FROM bi.gap WHERE source = 'snapshot'")
 
-    assert snapshots == [("not_running",)]
-    assert reason == "not_running"
+    assert snapshots == [("stopped",)]
+    assert reason == "stopped"
     assert stopping - SOON < started <= missed < ended

@@ -13,7 +13,7 @@ from recorder.domain.snapshot import Outcome
 from recorder.postgres import questions
 from recorder.postgres.database import require_schema
 from recorder.postgres.engine import create_engine
-from recorder.postgres.gaps import last_watched
+from recorder.postgres.gaps import last_watched, open_gaps
 from recorder.postgres.roles import READER, WRITER, WRITER_RIGHTS, create_roles
 from recorder.postgres.samples import prepare_partitions
 from recorder.postgres.schedules import write_schedule
@@ -83,8 +83,9 @@ async def test_a_writer_does_all_that_the_service_does(writer: Login) -> None:
         )
         await write(engine, [gap])
         async with engine.connect() as connection:
-            (last,) = await last_watched(connection, ["main"], NOON + timedelta(days=1))
-        assert last.last_snapshot == NOON + 5 * MINUTE
+            watched = await last_watched(connection, {"main": NOON + timedelta(days=1)})
+            assert await open_gaps(connection, ["main", "other"]) == [gap]
+        assert (watched["main"].last_snapshot, watched["main"].last_ok) == (NOON + 5 * MINUTE, NOON + 4 * MINUTE)
         async with engine.begin() as connection:
             await write_schedule(connection, ["main"], NOON, MINUTE)
         assert [row["position_amt"] for row in await questions.history(engine, None, None, None)] == [1, 2, 3, 4, 0]

@@ -81,7 +81,9 @@ async def test_slots_that_pass_while_the_process_is_frozen_are_written_as_missed
         missed = [row.time for row in rows if row.outcome == "missed"]
         assert {frozen + EVERY, frozen + 2 * EVERY} <= set(missed)
         assert missed == [row.time for row in rows if frozen < row.time < resumed.time]
-    assert await tables.gaps() == []
+    assert await tables.gaps() == [
+        Gap(account=account, started_at=frozen, ended_at=resumed.time, reason="asleep") for account in ("hedge", "main")
+    ]
     await tables.assert_every_slot_is_answered(("main", "hedge"), first.time, resumed.time)
 
 

@@ -20,8 +20,7 @@ async def test_a_stop_of_several_slots_is_one_gap_per_account_from_the_last_snap
         await tables.first("hedge", "ok", after=before)
     after = {name: await tables.times(name, after=before) for name in first.accounts}
     assert await tables.gaps() == [
-        Gap(account=name, started_at=before, ended_at=after[name][0], reason="not_running")
-        for name in ("hedge", "main")
+        Gap(account=name, started_at=before, ended_at=after[name][0], reason="stopped") for name in ("hedge", "main")
     ]
     await tables.assert_every_slot_is_answered(first.accounts, first.started_at, second.stopped_at - EVERY / 5)
 

@@ -7,16 +7,23 @@ SELECT
   g.reason,
   g.repaired_by
 FROM recorder.gap g
-JOIN recorder.account a ON a.id = g.account_id;
+JOIN recorder.account a ON a.id = g.account_id
+WHERE g.ended_at IS DISTINCT FROM g.started_at; -- a service that was stopped and missed nothing until it was started again
 
 COMMENT ON VIEW bi.gap IS
   'One row per interval in which an account was not watched: nothing is known of it, which is not the same as nothing having happened.';
 COMMENT ON COLUMN bi.gap.account IS 'Name of the account, as its operator chose it.';
 COMMENT ON COLUMN bi.gap.source IS 'What was interrupted: snapshot or stream.';
-COMMENT ON COLUMN bi.gap.started_at IS 'The last instant that is covered.';
+COMMENT ON COLUMN bi.gap.started_at IS 'The last instant that is covered; of snapshots the time of the last ok one.';
 COMMENT ON COLUMN bi.gap.ended_at IS 'The first instant that is covered again; null: the gap is still open.';
 COMMENT ON COLUMN bi.gap.reason IS
-  'Why nobody watched: not_running (the service was down), buffer_full (the database was away for longer than the spool lasts), spool_damaged (what was observed could not be read from disk any more), database_restored (the database lost commits that the spool held no longer); '
+  'Why nobody watched: stopped (the service was told to stop), not_running (it was killed, or lost the record of its stop), '
+  'took_over (the recorder that watched died, and another one took over), asleep (the machine slept or the process stood still), '
+  'buffer_full (the database was away for longer than the spool lasts), spool_damaged (what was observed could not be read from '
+  'disk any more), database_restored (the database lost commits that the spool held no longer); '
+  'of snapshots also exchange_unavailable (no connection or no answer), banned (the exchange wanted nothing asked: 429, 418), '
+  'weight_used_up (of the budget of a minute), key_rejected, exchange_refused (the request or its timestamp, or an answer that is '
+  'not as documented), internal_error; '
   'of the stream also connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed).';
 COMMENT ON COLUMN bi.gap.repaired_by IS
   'What filled the interval afterwards: ledgers (fills and income are complete; prices and margins are not known); null: nothing did.';

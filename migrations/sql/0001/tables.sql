@@ -95,4 +95,5 @@ CREATE TABLE recorder.gap (
   CONSTRAINT gap_pkey PRIMARY KEY (account_id, source, started_at),
   CONSTRAINT gap_ends_after_start_check CHECK (ended_at >= started_at)
 );
-COMMENT ON TABLE recorder.gap IS 'One row per interval in which an account was not watched.';
+COMMENT ON TABLE recorder.gap IS
+  'One row per interval in which an account was not watched; one that ends where it began turned out to be none.';
