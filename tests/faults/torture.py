@@ -1,0 +1,71 @@
+"""Every fault at length, and what came of it: ``make torture``."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from tests.faults import database_faults
+from tests.faults.fault import Fault, Outcome, endure
+from tests.faults.ground import proving_ground
+
+FAULTS: Sequence[Fault] = (*database_faults.FAULTS,)
+HEADER = f"{'fault':<40}{'times':>6}{'judged':>9}{'lost':>6}{'doubled':>9}{'invented':>10}{'recovered in':>14}{'target':>8}"
+
+
+async def endure_alone(fault: Fault, times: int, seed: int) -> Outcome:
+    """Provoke *fault* on a ground of its own."""
+    with tempfile.TemporaryDirectory(prefix="recorder-faults-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # started as root, PostgreSQL runs as another user
+        async with proving_ground(folder, seed=seed) as ground:
+            fault.prepare(ground)
+            await ground.server.stop()
+            await ground.server.start()
+            await ground.start()
+            await ground.at_work()
+            return await endure(ground, fault, times, Random(seed))  # noqa: S311 - not secret
+
+
+def main() -> int:
+    """Print a table; return 1 when anything was lost, doubled or invented, or took longer than it may."""
+    parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
+    parser.add_argument("--only", metavar="NAME", help="faults with this in their name")
+    parser.add_argument("--seed", type=int, default=1, help="when and how exactly: another seed, other moments")
+    parser.add_argument("--scale", choices=("small", "full"), default="full", help="small: as often as make test does")
+    options = parser.parse_args()
+    print(HEADER, flush=True)
+    failed = False
+    for fault in FAULTS:
+        times = fault.times[options.scale == "full"] or fault.times[1]
+        if options.only and options.only not in fault.name:
+            continue
+        try:
+            outcome = asyncio.run(endure_alone(fault, times, options.seed))
+        except (AssertionError, TimeoutError):
+            failed = True
+            print(f"{fault.name:<40}{times:>6}  broke off", flush=True)
+            traceback.print_exc()
+            continue
+        failed |= not outcome.ok
+        print(_line(outcome), flush=True)
+        if not outcome.verdict.ok:
+            print(outcome.verdict, file=sys.stderr, flush=True)
+    return int(failed)
+
+
+def _line(outcome: Outcome) -> str:
+    verdict = outcome.verdict
+    counts = f"{len(verdict.lost):>6}{len(verdict.doubled):>9}{len(verdict.invented):>10}"
+    return (
+        f"{outcome.fault.name:<40}{outcome.times:>6}{verdict.judged:>9}{counts}{outcome.seconds:>12.2f} s"
+        f"{outcome.fault.target:>6g} s{'' if outcome.ok else '  FAILED'}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
