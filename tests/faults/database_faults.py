@@ -12,7 +12,7 @@ from tests.faults.disk import Disk
 from tests.faults.fault import Fault
 from tests.faults.ground import Ground
 
-MEANWHILE = 3  # slots that pass while PostgreSQL is away
+MEANWHILE = 2.5  # slots that pass while PostgreSQL is away
 REFUSALS = ("40001", "40P01", "57014", "53100", "53200", "55P03", "XX000")
 """Serialization, deadlock, cancelled, disk full, out of memory, lock not available, and an error nobody foresaw."""
 
@@ -96,7 +96,7 @@ async def swallowed(ground: Ground, _: Random) -> float:
 async def slow(ground: Ground, _: Random) -> float:
     """Every answer takes half a second: a commit of several statements takes some."""
     ground.database.delay = 0.5
-    await asyncio.sleep(2 * MEANWHILE)
+    await asyncio.sleep(MEANWHILE)
     ground.database.delay = 0.0
     return await _well_again(ground)
 
@@ -141,6 +141,15 @@ async def password_changed(ground: Ground, _: Random) -> float:
         ground, "ALTER ROLE recorder PASSWORD 'another'", f"ALTER ROLE recorder PASSWORD '{password}'"
     ):
         await asyncio.sleep(MEANWHILE)
+    return await _well_again(ground)
+
+
+async def another_schema(ground: Ground, _: Random) -> float:
+    """Somebody upgraded the schema for a newer version, and goes back."""
+    await ground.server.execute("UPDATE recorder.alembic_version SET version_num = '9' || version_num")
+    await asyncio.sleep(MEANWHILE)
+    assert "9000" in ground.running.stderr, "nobody said so"
+    await ground.server.execute("UPDATE recorder.alembic_version SET version_num = substr(version_num, 2)")
     return await _well_again(ground)
 
 
@@ -196,16 +205,17 @@ async def _server_says(ground: Ground, this: str, that: str) -> AsyncIterator[No
 FAULTS = (
     Fault(name="database stopped", rows=(1,), provoke=stopped, times=(1, 10), target=5),
     Fault(name="database away for an hour of slots", rows=(1,), provoke=stopped_for_an_hour, times=(0, 1), target=5),
-    Fault(name="database killed", rows=(3,), provoke=killed, times=(2, 50), target=5),
-    Fault(name="sessions ended every second", rows=(4,), provoke=sessions_ended, times=(3, 300), target=5),
-    Fault(name="answer to a commit cut", rows=(5,), provoke=commit_answer_lost, times=(10, 500), target=5),
-    Fault(name="way to the database cut", rows=(1, 5), provoke=cut, times=(2, 50), target=5),
-    Fault(name="way to the database swallows", rows=(6,), provoke=swallowed, times=(1, 3), target=10),
+    Fault(name="database killed", rows=(3,), provoke=killed, times=(1, 50), target=5),
+    Fault(name="sessions ended every second", rows=(4,), provoke=sessions_ended, times=(2, 300), target=5),
+    Fault(name="answer to a commit cut", rows=(5,), provoke=commit_answer_lost, times=(6, 500), target=5),
+    Fault(name="way to the database cut", rows=(1, 5), provoke=cut, times=(1, 50), target=5),
+    Fault(name="way to the database swallows", rows=(6,), provoke=swallowed, times=(0, 3), target=10),
     Fault(name="slow database", rows=(7,), provoke=slow, times=(1, 5), target=5),
     Fault(name="table locked", rows=(8,), provoke=locked, times=(1, 5), target=6),
     Fault(name="no connection left", rows=(10,), provoke=no_connection_left, times=(1, 10), target=5),
     Fault(name="database read-only", rows=(11,), provoke=read_only, times=(1, 10), target=5),
-    Fault(name="transactions refused", rows=(12,), provoke=refused, times=(4, 50), target=6),
+    Fault(name="transactions refused", rows=(12,), provoke=refused, times=(2, 50), target=6),
+    Fault(name="schema of another revision", rows=(14,), provoke=another_schema, times=(1, 5), target=5),
     Fault(name="password changed", rows=(15,), provoke=password_changed, times=(1, 10), target=30),
     Fault(name="disk of the database full", rows=(9,), provoke=disk_full, times=(1, 10), target=5, prepare=own_disk),
 )

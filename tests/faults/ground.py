@@ -2,13 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -40,9 +40,16 @@ _AT_WORK = """
 """
 
 
+class Prepared(Protocol):
+    """Something that the ground must be prepared for before the recorder is started."""
+
+    @property
+    def prepare(self) -> Callable[["Ground"], None]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Away:
-    """A time in which the recorder could not see what happened; until it is over, ``until`` is ``None``."""
+    """A time in which the recorder could not see what happened."""
 
     since: datetime
     until: datetime
@@ -80,6 +87,16 @@ class Ground:
         assert self.process is not None, "the recorder was not started"
         return self.process
 
+    async def begin(self, faults: Iterable[Prepared] = ()) -> None:
+        """Prepare for *faults*, start the recorder, and wait until it is at work."""
+        for fault in faults:
+            fault.prepare(self)
+        if "server" in self.disks:
+            await self.server.stop()
+            await self.server.start()
+        await self.start()
+        await self.at_work()
+
     async def start(self, **variables: str) -> None:
         """Start the recorder."""
         await self._stack.aclose()
@@ -97,6 +114,12 @@ class Ground:
     async def stop(self) -> int:
         """Stop the recorder as an operator does, and return its exit code."""
         return (await self.running.stop(signal.SIGTERM)).code
+
+    async def restart(self) -> None:
+        stopped = datetime.now(UTC)
+        assert await self.stop() == 0
+        await self.start()
+        await self.was_away(stopped)
 
     async def close(self) -> None:
         await self._stack.aclose()

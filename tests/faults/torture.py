@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from tests.faults import database_faults
+from tests.faults import database_faults, exchange_faults, process_faults
 from tests.faults.fault import Fault, Outcome, endure
 from tests.faults.ground import proving_ground
 
-FAULTS: Sequence[Fault] = (*database_faults.FAULTS,)
+FAULTS: Sequence[Fault] = (*database_faults.FAULTS, *process_faults.FAULTS, *exchange_faults.FAULTS)
 HEADER = f"{'fault':<40}{'times':>6}{'judged':>9}{'lost':>6}{'doubled':>9}{'invented':>10}{'recovered in':>14}{'target':>8}"
 
 
@@ -23,11 +23,7 @@ async def endure_alone(fault: Fault, times: int, seed: int) -> Outcome:
         folder = Path(name)
         folder.chmod(0o711)  # started as root, PostgreSQL runs as another user
         async with proving_ground(folder, seed=seed) as ground:
-            fault.prepare(ground)
-            await ground.server.stop()
-            await ground.server.start()
-            await ground.start()
-            await ground.at_work()
+            await ground.begin([fault])
             return await endure(ground, fault, times, Random(seed))  # noqa: S311 - not secret
 
 
