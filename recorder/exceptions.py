@@ -14,6 +14,12 @@ RecorderError
         StorageUnavailable    try again: PostgreSQL is away, busy, full or read-only
         StorageRefused        do not try the same rows again: PostgreSQL refuses their content
         SchemaMismatch        run the migrations first
+        DatabaseWentBack      write again what it had and has no more
+    SpoolError
+        SpoolInUse            another process writes it: stop that one, or use another folder
+        SpoolUnusable         mend what it names, then start again
+        SpoolFull             try again later: the disk takes nothing more, or says that it failed
+        UnknownRecord         keep the bytes aside: a newer version wrote this record, or something else did
 """
 
 from datetime import datetime
@@ -80,7 +86,15 @@ class MalformedAnswer(ExchangeError):
 
 
 class StorageError(RecorderError):
-    """PostgreSQL did not take or give the data."""
+    """PostgreSQL did not take or give the data.
+
+    Attributes:
+        sqlstate: PostgreSQL's own code of the error; empty when it did not come to an answer.
+    """
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", sqlstate: str = "") -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.sqlstate = sqlstate
 
 
 class StorageUnavailable(StorageError):
@@ -93,3 +107,40 @@ class StorageRefused(StorageError):
 
 class SchemaMismatch(StorageError):
     """The database's schema is of another revision than this program."""
+
+
+class DatabaseWentBack(StorageError):
+    """The database has less than was committed: it is an older copy, or commits were lost in a failover.
+
+    Attributes:
+        sequence: Up to which record of the spool it has everything; 0 when it knows nothing of the spool.
+        at: When it got there; ``None`` when it knows nothing.
+    """
+
+    def __init__(self, *, sequence: int, at: datetime | None) -> None:
+        super().__init__(
+            "the database has less than was committed to it",
+            why="it was restored from a backup, or lost commits in a failover, or is another one",
+        )
+        self.sequence = sequence
+        self.at = at
+
+
+class SpoolError(RecorderError):
+    """What was observed could not be put on disk, or not be read from there."""
+
+
+class SpoolInUse(SpoolError):
+    """Another process writes this spool."""
+
+
+class SpoolUnusable(SpoolError):
+    """The spool cannot be opened; only a person can mend that."""
+
+
+class SpoolFull(SpoolError):
+    """The disk takes nothing more, or reported a failure; nothing of what was given counts as durable."""
+
+
+class UnknownRecord(SpoolError):
+    """The payload of a record says nothing that this version understands."""

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from recorder.domain.event import AccountUpdate, Arrival, Event
+from recorder.domain.event import AccountUpdate, Arrival, Event, Told
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Snapshot
 from recorder.domain.stream import Connected, Coverage, Lost, StreamState
-from recorder.postgres.events import Told
 from recorder.recording import Recording
 
 TOLERANCE = timedelta(seconds=1)

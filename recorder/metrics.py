@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from recorder.domain.gap import GapSource
 from recorder.domain.snapshot import Snapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,9 +44,30 @@ class Metrics:
             registry=self.registry,
         )
         self._let_go = Counter(
-            "recorder_let_go_snapshots",
-            "Snapshots let go because PostgreSQL was away for longer than the memory lasts; each is in bi.gap.",
-            ("account",),
+            "recorder_let_go",
+            "Observations let go because neither the spool nor the memory had room for them; each is in bi.gap.",
+            ("account", "source"),
+            registry=self.registry,
+        )
+        self._synced = Histogram(
+            "recorder_spool_fsync_seconds",
+            "From writing what waits to the spool until it is durable.",
+            buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self.registry,
+        )
+        self._quarantined = Counter(
+            "recorder_spool_quarantined_records",
+            "Records that were damaged, unknown to this version or refused in every form.",
+            registry=self.registry,
+        )
+        self._replayed = Counter(
+            "recorder_spool_replayed_records",
+            "Records written again because the database had lost them.",
+            registry=self.registry,
+        )
+        self._dead_letters = Counter(
+            "recorder_dead_letters",
+            "Observations that PostgreSQL refused; see recorder dead-letters.",
             registry=self.registry,
         )
         self._dated = Histogram(
@@ -71,8 +93,21 @@ class Metrics:
         """Note how much later the exchange dates a position's row than the event about the same change."""
         self._dated.observe(later.total_seconds())
 
-    def let_go(self, account: str) -> None:
-        self._let_go.labels(account).inc()
+    def let_go(self, account: str, source: GapSource) -> None:
+        self._let_go.labels(account, source).inc()
+
+    def synced(self, seconds: float) -> None:
+        """Note how long the spool took to make durable what waited."""
+        self._synced.observe(seconds)
+
+    def quarantined(self, records: int) -> None:
+        self._quarantined.inc(records)
+
+    def replayed(self, records: int) -> None:
+        self._replayed.inc(records)
+
+    def dead_letter(self) -> None:
+        self._dead_letters.inc()
 
     def database_failed(self) -> None:
         self._database_errors.inc()

@@ -1,43 +1,45 @@
 """Recording, the one thing this program does: observation in, rows out.
 
-What was observed waits in a bounded backlog until it is committed; while PostgreSQL is away it waits there. What the
-backlog cannot hold is let go, newest first, and written down as a gap as soon as there is room again.
+What was observed is on disk before it is committed, and waits there while PostgreSQL is away. What the disk has no room
+for is let go, snapshots before events and newest first, and written down as a gap as soon as there is room again.
 """
 
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.domain.event import AccountUpdate, KeptEvent, Trade
+from recorder.backlog import Backlog, BacklogStatus
+from recorder.domain.event import Told
 from recorder.domain.gap import Gap, GapReason, GapSource
-from recorder.domain.snapshot import Outcome, Snapshot
+from recorder.domain.item import Item
+from recorder.domain.snapshot import Snapshot
 from recorder.domain.stream import StreamState
-from recorder.exceptions import (
-    StorageError,
-    StorageRefused,
-)
+from recorder.exceptions import DatabaseWentBack, SchemaMismatch, StorageError, StorageRefused
 from recorder.metrics import Metrics
 from recorder.postgres.accounts import take_turn
-from recorder.postgres.engine import storage_errors
-from recorder.postgres.events import Told, write_events
+from recorder.postgres.dead_letters import DeadLetter, write_dead_letters
+from recorder.postgres.engine import TRY_AT_ONCE, WRONG_SERVER, storage_errors
+from recorder.postgres.events import write_events
 from recorder.postgres.gaps import write_gaps
+from recorder.postgres.marks import Mark, set_mark
 from recorder.postgres.snapshots import write_snapshots
 from recorder.postgres.streams import write_stream_states
+from recorder.refusal import dead_letter, substitute
+from recorder.spool.checkpoint import LettingGo
+from recorder.spool.log import Log
+from recorder.spool.reader import Loss
 
-Item = Snapshot | Gap | Told | StreamState
-"""What waits to be written; each belongs to one account."""
+MEMORY_ROWS = 20_000
+"""How much is held in memory at most, in position rows: some 50 MB. A failed snapshot or a gap counts as one row."""
 
-BACKLOG_ROWS = 20_000
-"""How much waits in memory at most, in position rows: some 50 MB. A failed snapshot or a gap counts as one row."""
-
-_BATCH_ROWS = 2_000
 _LONGEST_PAUSE = 5.0
+_AT_ONCE = 5  # tries
+_REMIND = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +49,15 @@ class RecordingStatus:
     """How recording goes: what waits, what was let go, and how far each account is committed.
 
     Attributes:
+        letting_go: Whether something is being let go now.
         failing_since: When PostgreSQL was last lost, ``None`` while it takes what it is given.
         committed: Time of the newest committed snapshot of each account, of any outcome.
         committed_ok: The same for ok snapshots.
     """
 
-    backlog_rows: int
-    backlog_snapshots: int
+    backlog: BacklogStatus
     let_go: int
+    letting_go: bool
     failing_since: datetime | None
     error: str
     committed: dict[str, datetime]
@@ -64,78 +67,98 @@ class RecordingStatus:
 class Recording:
     """Takes observations at any moment without waiting, and commits them in their order.
 
-    ``run`` must be running for anything to be written; it ends only by cancellation.
+    ``run`` must be running for anything to be written; it ends only by cancellation. ``close`` ends the recording.
     """
 
-    def __init__(self, engine: AsyncEngine, metrics: Metrics, *, backlog_rows: int = BACKLOG_ROWS) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        metrics: Metrics,
+        spool: Log,
+        *,
+        accounts: Sequence[str],
+        every: timedelta,
+        stream: bool = True,
+        memory_rows: int = MEMORY_ROWS,
+    ) -> None:
+        """*spool* is this object's alone from now on.
+
+        *accounts*, *every* and *stream* say what a record that cannot be read may have told of: which accounts, at
+        most how long before it was accepted, and whether it may have been an event.
+        """
         self._engine = engine
         self._metrics = metrics
-        self._bound = backlog_rows
-        self._backlog: deque[Item] = deque()
-        self._rows = 0
-        self._given = asyncio.Event()
-        self._written = asyncio.Condition()
+        self._accounts = accounts
+        self._every = every
+        self._sources = (GapSource.SNAPSHOT, GapSource.STREAM) if stream else (GapSource.SNAPSHOT,)
+        self._backlog = Backlog(spool, memory_rows=memory_rows, synced=metrics.synced)
+        self._sure_until: datetime | None = spool.checkpoint.at
+        self._instance = spool.checkpoint.instance
+        self._marked = spool.checkpoint.sequence
+        self._reserve = spool.limit // 16
         self._kept: dict[tuple[str, GapSource], datetime] = {}
-        self._letting_go: dict[tuple[str, GapSource], datetime] = {}
+        self._letting_go = {(each.account, each.source): each.since for each in spool.checkpoint.letting_go}
         self._let_go = 0
         self._failing_since: datetime | None = None
+        self._reminded_at = datetime.now(UTC)
         self._error = ""
+        self._redriven_to = 0
         self._committed: dict[str, datetime] = {}
         self._committed_ok: dict[str, datetime] = {}
+        if spool.torn:
+            log.warning("%d bytes at the end of the spool were not finished when the last process ended", spool.torn)
 
     def record(self, snapshot: Snapshot) -> None:
-        """Take *snapshot*, or let it go when the backlog is full: then its time becomes part of a gap."""
-        if self._rows + _size(snapshot) > self._bound:
+        """Take *snapshot*, or let it go when there is no room: then its time becomes part of a gap."""
+        if self._backlog.offer(snapshot, spare=self._reserve):
+            self._resume(snapshot.account, snapshot.time, GapSource.SNAPSHOT)
+        else:
             self._let_go_of(snapshot.account, snapshot.time, GapSource.SNAPSHOT)
-            return
-        self._resume(snapshot.account, snapshot.time, GapSource.SNAPSHOT)
-        self._put(snapshot)
 
     def record_event(self, told: Told) -> None:
-        """Take a message of the stream. When the backlog is full it is let go, and the gap says so."""
-        if self._rows >= self._bound:
+        """Take a message of the stream. When there is no room it is let go, and the gap says so."""
+        if self._backlog.offer(told, spare=0):
+            self._resume(told.account, told.arrival.exchange_time, GapSource.STREAM)
+        else:
             self._let_go_of(told.account, told.arrival.exchange_time, GapSource.STREAM)
-            return
-        self._resume(told.account, told.arrival.exchange_time, GapSource.STREAM)
-        self._put(told)
 
     def record_stream_state(self, state: StreamState) -> None:
         """Take the new state of a stream; like gaps they are few."""
-        self._put(state)
+        self._backlog.offer(state, spare=None)
 
     def record_gap(self, gap: Gap) -> None:
         """Take *gap*; gaps are few and are never let go."""
-        self._put(gap)
+        self._backlog.offer(gap, spare=None)
 
     async def run(self) -> None:
-        """Commit what is given, for ever. While PostgreSQL fails the same batch is tried again and again."""
-        attempt = 0
-        while True:
-            if not self._backlog:
-                self._given.clear()
-                await self._given.wait()
-            batch = self._next_batch()
-            try:
-                new = await self._commit(batch)
-            except StorageError as error:
-                self._failed(error)
-                attempt += 1
-                await asyncio.sleep(pause_after(attempt))
-                continue
-            attempt = 0
-            await self._done(batch, new)
+        """Spool and commit what is given, for ever. While PostgreSQL fails the same is tried again and again."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._backlog.spool(), name="spool")
+            tasks.create_task(self._backlog.keep_checkpoint(), name="checkpoint")
+            tasks.create_task(self._commit_all(), name="commit")
 
     async def drained(self) -> None:
         """Wait until everything given so far is committed."""
-        async with self._written:
-            await self._written.wait_for(lambda: not self._backlog)
+        await self._backlog.drained()
+
+    async def durable(self) -> None:
+        """Wait until everything given so far is on disk."""
+        await self._backlog.durable()
+
+    async def inherited_is_committed(self) -> None:
+        """Wait until everything that an earlier process left in the spool is committed."""
+        await self._backlog.inherited_is_committed()
+
+    async def close(self) -> None:
+        """Let the spool go; nothing may be given any more. What is not committed waits for the next start."""
+        await self._backlog.close()
 
     @property
     def status(self) -> RecordingStatus:
         return RecordingStatus(
-            backlog_rows=self._rows,
-            backlog_snapshots=sum(isinstance(item, Snapshot) for item in self._backlog),
+            backlog=self._backlog.status,
             let_go=self._let_go,
+            letting_go=bool(self._letting_go),
             failing_since=self._failing_since,
             error=self._error,
             committed=dict(self._committed),
@@ -144,76 +167,138 @@ class Recording:
 
     def _let_go_of(self, account: str, time: datetime, source: GapSource) -> None:
         if (account, source) not in self._letting_go:
-            log.error("backlog full: what is observed of %s is let go until PostgreSQL is back", account)
+            log.error("no room in the spool: what the %s of %s tells is let go", source, account)
             self._letting_go[account, source] = self._kept.get((account, source), time)
+            self._note_letting_go()
         self._let_go += 1
-        self._metrics.let_go(account)
+        self._metrics.let_go(account, source)
 
     def _resume(self, account: str, time: datetime, source: GapSource) -> None:
         """Note that *account* is covered at *time*, and that a gap ends there if one was open."""
         self._kept[account, source] = time
         if started := self._letting_go.pop((account, source), None):
-            reason = GapReason.BUFFER_FULL
-            self._put(Gap(account=account, source=source, started_at=started, ended_at=time, reason=reason))
+            self._note_letting_go()
+            self.record_gap(_gap(account, source, started, time, GapReason.BUFFER_FULL))
 
-    def _put(self, item: Item) -> None:
-        self._backlog.append(item)
-        self._rows += _size(item)
-        self._given.set()
+    def _note_letting_go(self) -> None:
+        self._backlog.letting_go = tuple(
+            LettingGo(account=account, source=source, since=since)
+            for (account, source), since in self._letting_go.items()
+        )
 
-    def _next_batch(self) -> list[Item]:
-        batch: list[Item] = []
-        rows = 0
-        for item in self._backlog:
-            rows += _size(item)
-            if batch and rows > _BATCH_ROWS:
-                break
-            batch.append(item)
-        return batch
+    async def _commit_all(self) -> None:
+        attempt = 0
+        while True:
+            batch = await self._backlog.next_batch()
+            items = [entry.item for entry in batch.entries]
+            try:
+                new = await self._commit([*items, *self._gaps_of(batch.lost)], batch.through)
+            except DatabaseWentBack as error:
+                await self._redrive(error)
+            except StorageError as error:
+                attempt += 1
+                await self._failed(error, attempt)
+            else:
+                attempt = 0
+                self._done(items, new, again=batch.through <= self._redriven_to)
+                self._backlog.done()
 
-    async def _commit(self, batch: Sequence[Item]) -> list[Snapshot]:
-        """Write *batch* and return the snapshots that were new; one that PostgreSQL refuses is written as failed."""
+    async def _commit(self, items: Sequence[Item], through: int) -> list[Snapshot]:
+        """Write *items* and return the snapshots that were new; one that PostgreSQL refuses becomes a dead letter.
+
+        When all of them are written, PostgreSQL has everything up to number *through* of the spool.
+        """
+        mark = Mark(self._instance, self._marked, through)
         try:
-            return await write(self._engine, batch)
+            new = await write(self._engine, items, mark=mark)
         except StorageRefused as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                return await self._commit(batch[:middle]) + await self._commit(batch[middle:])
-            (item,) = batch
-            log.error("PostgreSQL refuses what was observed of %s: %s", item.account, error.why)
-            match item:
-                case Snapshot(outcome=Outcome.OK):
-                    refused: Item = replace(
-                        item, outcome=Outcome.REFUSED_BY_DATABASE, detail=error.why, positions=(), balances=()
-                    )
-                case Told(event=(AccountUpdate() | Trade()) as event):
-                    refused = replace(item, event=KeptEvent(kind="", event_time=None, raw=event.raw))
-                case _:
-                    raise
-            return await write(self._engine, [refused])
+            if not items:
+                raise
+            if len(items) == 1:
+                return await self._refused(items[0], error, mark)
+            middle = len(items) // 2
+            first = await self._commit(items[:middle], self._marked)
+            return first + await self._commit(items[middle:], through)
+        self._marked = through
+        return new
 
-    def _failed(self, error: StorageError) -> None:
+    async def _refused(self, item: Item, error: StorageRefused, mark: Mark) -> list[Snapshot]:
+        letter = dead_letter(item, error)
+        log.error("PostgreSQL refuses what was observed of %s: %s; see recorder dead-letters", item.account, error.why)
+        self._metrics.dead_letter()
+        instead = substitute(item, error)
+        for items in ([instead], []) if instead else ([],):
+            try:
+                new = await write(self._engine, items, mark=mark, letters=[letter])
+            except StorageRefused:
+                continue
+            self._marked = mark.through
+            return new
+        self._metrics.quarantined(1)
+        await self._backlog.put_aside(f"refused-{letter.digest[:16]}", letter.payload)
+        return await self._commit([], mark.through)
+
+    async def _redrive(self, error: DatabaseWentBack) -> None:
+        """Begin again where the database is, with what the spool still holds."""
+        self._redriven_to = max(self._redriven_to, self._marked)
+        self._marked, self._sure_until = error.sequence, error.at
+        await self._backlog.rewind(error.sequence)
+        log.error(
+            "%s: %s; everything after record %d that the spool still holds is written again, up to %d",
+            error.what, error.why, error.sequence, self._redriven_to,
+        )  # fmt: skip
+
+    def _gaps_of(self, losses: Sequence[Loss]) -> list[Gap]:
+        """Say that nobody knows what the accounts did while records were accepted that cannot be read any more."""
+        gaps = []
+        for loss in losses:
+            since, until = loss.since or self._sure_until, loss.until or datetime.now(UTC)
+            restored = loss.since is None and loss.through <= self._redriven_to
+            if since is None:
+                log.error("%d records are held no longer; the database is a new one", loss.count)
+                continue
+            log.error("%d records of %s to %s cannot be read any more: the gap is recorded", loss.count, since, until)
+            if not restored:
+                self._metrics.quarantined(loss.count)
+            reason = GapReason.DATABASE_RESTORED if restored else GapReason.SPOOL_DAMAGED
+            gaps += [
+                _gap(account, source, since - self._every, until, reason)
+                for account in self._accounts
+                for source in self._sources
+            ]
+        return gaps
+
+    async def _failed(self, error: StorageError, attempt: int) -> None:
+        """Say it, once and then every minute, and wait as long as it is wise."""
         self._metrics.database_failed()
+        if error.sqlstate in TRY_AT_ONCE and attempt <= _AT_ONCE:
+            return
         self._error = "; ".join(filter(None, (error.what, error.why)))
+        now = datetime.now(UTC)
         if self._failing_since is None:
-            self._failing_since = datetime.now(UTC)
-            log.error("%s: %s; recording goes on in memory; to mend it: %s", error.what, error.why, error.fix)
+            self._failing_since = self._reminded_at = now
+            log.error("%s: %s; recording goes on into the spool; to mend it: %s", error.what, error.why, error.fix)
+        elif now - self._reminded_at >= _REMIND:
+            self._reminded_at = now
+            away, waiting = (now - self._failing_since).total_seconds(), self._backlog.status.records
+            log.error("PostgreSQL is away for %.0f s, %d records wait: %s", away, waiting, self._error)
+        if error.sqlstate in WRONG_SERVER or isinstance(error, SchemaMismatch):
+            await self._engine.dispose()
+        await asyncio.sleep(pause_after(attempt))
 
-    async def _done(self, batch: Sequence[Item], new: Sequence[Snapshot]) -> None:
+    def _done(self, items: Sequence[Item], new: Sequence[Snapshot], *, again: bool) -> None:
         if self._failing_since is not None:
-            away = datetime.now(UTC) - self._failing_since
-            log.warning("PostgreSQL is back after %.0f s, %d rows were waiting", away.total_seconds(), self._rows)
+            away, waiting = datetime.now(UTC) - self._failing_since, self._backlog.status.records
+            log.warning("PostgreSQL is back after %.0f s, %d records were waiting", away.total_seconds(), waiting)
             self._failing_since, self._error = None, ""
-        for item in batch:
-            self._backlog.popleft()
-            self._rows -= _size(item)
+        if again:
+            self._metrics.replayed(len(items))
+        for item in items:
             if isinstance(item, Snapshot):
                 self._note(item)
         now = datetime.now(UTC)
         for snapshot in new:
             self._metrics.committed(snapshot, (now - snapshot.time).total_seconds())
-        async with self._written:
-            self._written.notify_all()
 
     def _note(self, snapshot: Snapshot) -> None:
         for newest in (self._committed, self._committed_ok) if snapshot.ok else (self._committed,):
@@ -226,17 +311,25 @@ def pause_after(failures: int) -> float:
     return random.uniform(longest / 2, longest)  # noqa: S311 - not secret
 
 
-async def write(engine: AsyncEngine, items: Sequence[Item]) -> list[Snapshot]:
-    """Commit *items* in one transaction and return the snapshots that were new. Raises ``StorageError``."""
+async def write(
+    engine: AsyncEngine, items: Sequence[Item], *, mark: Mark | None = None, letters: Sequence[DeadLetter] = ()
+) -> list[Snapshot]:
+    """Commit *items* in one transaction and return the snapshots that were new. Raises ``StorageError``.
+
+    With them goes the *mark* of how far this brings a spool, and *letters* of what was refused.
+    """
     with storage_errors():
         async with engine.begin() as connection:
-            ids = await take_turn(connection, (item.account for item in items))
+            ids = await take_turn(connection, [each.account for each in (*items, *letters)])
+            if mark:
+                await set_mark(connection, mark)
             new = await write_snapshots(connection, ids, [item for item in items if isinstance(item, Snapshot)])
             await write_events(connection, ids, [item for item in items if isinstance(item, Told)])
             await write_stream_states(connection, ids, [item for item in items if isinstance(item, StreamState)])
             await write_gaps(connection, ids, [item for item in items if isinstance(item, Gap)])
+            await write_dead_letters(connection, ids, letters)
     return new
 
 
-def _size(item: Item) -> int:
-    return 1 + len(item.positions) if isinstance(item, Snapshot) else 1
+def _gap(account: str, source: GapSource, started_at: datetime, ended_at: datetime, reason: GapReason) -> Gap:
+    return Gap(account=account, source=source, started_at=started_at, ended_at=ended_at, reason=reason)

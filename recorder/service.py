@@ -29,6 +29,8 @@ from recorder.postgres.gaps import last_snapshots
 from recorder.postgres.samples import prepare_partitions
 from recorder.recording import Recording, write
 from recorder.schedule import Schedule
+from recorder.spool.log import Log
+from recorder.spool.opening import open_spool
 from recorder.vitals import Vitals, export
 from recorder.watch import Watch
 from recorder.web.app import create_app
@@ -47,11 +49,18 @@ _TRY_AGAIN = timedelta(seconds=1)
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[[str], None] = lambda _: None) -> None:
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    learned_secret: Callable[[str], None] = lambda _: None,
+    *,
+    require_database: bool = False,
+) -> None:
     """Record every configured account until *stop* is set; then finish what is in hand and leave within 10 s.
 
-    Raises ``ConfigurationError`` or ``SchemaMismatch`` before anything is recorded. That the database or the
-    exchange is away is no reason not to start. *learned_secret* is told what no output may hold from then on.
+    Raises ``ConfigurationError``, ``SchemaMismatch`` or ``SpoolError`` before anything is recorded. That the database
+    or the exchange is away is no reason not to start, but with *require_database* ``StorageUnavailable`` is raised
+    then. *learned_secret* is told what no output may hold from then on.
     """
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
@@ -60,10 +69,17 @@ async def run(settings: Settings, stop: asyncio.Event, learned_secret: Callable[
         try:
             await require_schema(engine)
         except StorageUnavailable as error:
-            log.error("%s: %s; until it is there, recording goes on in memory", error.what, error.why)
+            if require_database:
+                raise
+            log.error("%s: %s; until it is there, recording goes on into the spool", error.what, error.why)
+        spool = stack.enter_context(
+            open_spool(
+                settings.data_dir, limit=settings.storage.spool_limit, replay_window=settings.storage.replay_window
+            )
+        )
         client = await stack.enter_async_context(open_client(settings))
         log.info("recording %d account(s) every %g s", len(accounts), settings.snapshot.every.total_seconds())
-        await Service(settings, accounts, engine, client, learned_secret).run(stop, listener)
+        await Service(settings, accounts, engine, client, learned_secret, spool=spool).run(stop, listener)
 
 
 async def snapshot_once(settings: Settings, account: str | None) -> list[Snapshot]:
@@ -100,13 +116,22 @@ class Service:
         engine: AsyncEngine,
         client: Client,
         learned_secret: Callable[[str], None],
+        *,
+        spool: Log,
     ) -> None:
         self._settings = settings
         self._accounts = accounts
         self._engine = engine
         self._client = client
         self._metrics = Metrics()
-        self._recording = Recording(engine, self._metrics)
+        self._recording = Recording(
+            engine,
+            self._metrics,
+            spool,
+            accounts=[each.account for each in accounts],
+            every=settings.snapshot.every,
+            stream=settings.stream.enabled,
+        )
         self._watch = Watch(
             accounts,
             client,
@@ -157,6 +182,7 @@ class Service:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await self._recording.close()
         for task in ended:
             await task
 
@@ -185,10 +211,13 @@ class Service:
         await self._watch.finish(FINISHING)
         try:
             async with asyncio.timeout(COMMITTING.total_seconds()):
+                await self._recording.durable()
                 await self._recording.drained()
         except TimeoutError:
-            waiting = self._recording.status.backlog_snapshots
-            log.error("%d snapshots could not be committed in time; the next start writes the gap", waiting)
+            backlog = self._recording.status.backlog
+            log.warning("%d records wait in the spool for the next start", backlog.records - backlog.unspooled)
+            if backlog.unspooled:
+                log.error("%d could not even be spooled: the next start writes the gap", backlog.unspooled)
 
     def _start(self, name: str, work: Coroutine[None, None, None]) -> None:
         self._tasks[name] = asyncio.create_task(work, name=name)
@@ -204,6 +233,7 @@ class Service:
         while True:
             try:
                 await prepare_partitions(self._engine, resumed, resumed + AHEAD)
+                await self._recording.inherited_is_committed()  # or what waits in the spool would look unwatched
                 await self._own_up(resumed)
                 break
             except StorageError:

@@ -46,12 +46,26 @@ class Vitals:
                 reasons[account] = f"newest snapshot: {age}" + (f"; {failing}" if failing else "")
         if reasons and status.error:
             reasons["database"] = status.error
+        if status.backlog.trouble:
+            reasons["spool"] = status.backlog.trouble
+        if status.letting_go:
+            reasons["let go"] = "neither the spool nor the memory has room: what is observed is let go"
         return Report(not reasons, reasons)
 
 
 def export(metrics: Metrics, client: Client, recording: Recording) -> None:
     """Let *metrics* show what the parts of the service know of themselves."""
-    metrics.watch("backlog_rows", "Rows that wait in memory for PostgreSQL.", lambda: recording.status.backlog_rows)
+    metrics.watch("backlog_rows", "Rows held in memory for PostgreSQL.", lambda: recording.status.backlog.rows)
+    metrics.watch("spool_bytes", "Bytes of the spool on disk.", lambda: recording.status.backlog.size)
+    metrics.watch(
+        "spool_waiting_records", "Records that wait for PostgreSQL.", lambda: recording.status.backlog.records
+    )
+    metrics.watch(
+        "spool_oldest_waiting_seconds",
+        "Since when the oldest of them waits; 0: nothing does.",
+        lambda: (datetime.now(UTC) - oldest).total_seconds() if (oldest := recording.status.backlog.oldest) else 0,
+    )
+    metrics.watch("spool_up", "1 while the disk takes what is spooled.", lambda: not recording.status.backlog.trouble)
     metrics.watch(
         "database_up", "1 while PostgreSQL takes what it is given.", lambda: not recording.status.failing_since
     )

@@ -12,9 +12,11 @@ from recorder.config.database_url import check_database_url, redacted
 from recorder.config.duration import Duration, format_duration
 from recorder.config.problem import InvalidSetting
 from recorder.config.secret import Secret
+from recorder.config.size import Size, format_size
 from recorder.domain.slot import divides_a_day
 
 _LONGEST_NAME = 64
+_SMALLEST_SPOOL = 1024**2
 _LONGEST_DEFAULT_TIMEOUT = timedelta(seconds=10)
 
 
@@ -43,9 +45,23 @@ class StorageSettings(_Section):
 
     Attributes:
         data_dir: As configured, made absolute; ``Settings.data_dir`` is the one to use, with its default.
+        spool_limit: How many bytes the spool may have on disk.
+        replay_window: How long what is committed stays in the spool, in case the database loses it.
     """
 
     data_dir: Path | None = None
+    spool_limit: Size = 1024**3
+    replay_window: Duration = timedelta(minutes=30)
+
+    @field_validator("spool_limit")
+    @classmethod
+    def _spool_limit_is_enough(cls, limit: int) -> int:
+        if limit < _SMALLEST_SPOOL:
+            raise InvalidSetting(
+                f"is {format_size(limit)}, too little to keep anything for long",
+                fix=f'Give it "{format_size(_SMALLEST_SPOOL)}" or more.',
+            )
+        return limit
 
     @field_validator("data_dir", mode="before")
     @classmethod

@@ -134,3 +134,12 @@ class Arrival:
     def exchange_time(self) -> datetime:
         """The exchange's time of receiving."""
         return self.received_at + (self.clock_offset or timedelta(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One message of an account's stream, and when it came in."""
+
+    account: str
+    arrival: Arrival
+    event: Event

@@ -21,6 +21,8 @@ class GapReason(StrEnum):
     LISTEN_KEY_EXPIRED = "listen_key_expired"
     LISTEN_KEY_CHANGED = "listen_key_changed"
     SILENT = "silent"
+    SPOOL_DAMAGED = "spool_damaged"
+    DATABASE_RESTORED = "database_restored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

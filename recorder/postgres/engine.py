@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from recorder.exceptions import SchemaMismatch, StorageError, StorageRefused, StorageUnavailable
 
 CONNECT_SECONDS = 5
-STATEMENT_SECONDS = 10
+STATEMENT_SECONDS = 8
 _GOODBYE_SECONDS = 0.3
 
 _SESSION = {
@@ -25,6 +25,10 @@ _SESSION = {
 _SAME_DATA_FAILS_AGAIN = ("21", "22", "23", "54")  # SQLSTATE classes: the same row twice, bad data, constraint, limit
 _CHECK_VIOLATION = "23514"
 _NO_SUCH_OBJECT = frozenset({"3F000", "42P01", "42703", "42883"})
+TRY_AT_ONCE = frozenset({"40001", "40P01", "57014"})
+"""SQLSTATEs of a bad moment: serialization failure, deadlock, cancelled. The same write may well succeed at once."""
+WRONG_SERVER = frozenset({"25006"})
+"""SQLSTATEs of a server that takes no writes: connections to it must not be used again, even when they are alive."""
 _FIXES = {
     "28P01": "put the right password into database.url",
     "28000": "allow this user and host in pg_hba.conf, or mend database.url",
@@ -85,15 +89,20 @@ def _translate(error: Exception) -> StorageError:
     why = " ".join(str(cause).split()) or type(cause).__name__
     if state == _CHECK_VIOLATION and getattr(cause, "constraint_name", None) is None:
         # Not a check of ours but the bounds of a partition: one was made while the row was on its way to another.
-        return StorageUnavailable("a partition was made at this very moment", why=why, fix="nothing: it is tried again")
+        return StorageUnavailable(
+            "a partition was made at this very moment", why=why, fix="nothing: it is tried again", sqlstate=state
+        )
     if state.startswith(_SAME_DATA_FAILS_AGAIN) or (isinstance(cause, asyncpg.DataError) and not state):
-        return StorageRefused("PostgreSQL refused the data", why=why)
+        return StorageRefused("PostgreSQL refused the data", why=why, sqlstate=state)
     if state in _NO_SUCH_OBJECT:
-        return SchemaMismatch("the database has not the tables of this program", why=why, fix="recorder db upgrade")
+        return SchemaMismatch(
+            "the database has not the tables of this program", why=why, fix="recorder db upgrade", sqlstate=state
+        )
     if isinstance(cause, TimeoutError):
         why = f"no answer in {CONNECT_SECONDS} s (connect) or {STATEMENT_SECONDS} s (statement)"
     return StorageUnavailable(
         "PostgreSQL cannot be used",
         why=f"{why} ({state})" if state else why,
         fix=_FIXES.get(state, "start PostgreSQL, or mend database.url"),
+        sqlstate=state,
     )

@@ -1,14 +1,13 @@
 """Events: what the stream told, as changes of positions and balances, as fills, and as it was sent."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.domain.event import AccountUpdate, Arrival, Event, KeptEvent, ListenKeyExpired, Trade
+from recorder.domain.event import AccountUpdate, Arrival, KeptEvent, ListenKeyExpired, Told, Trade
 from recorder.postgres.changes import SAME_CHANGE
 from recorder.postgres.ledgers import write_fills
 from recorder.postgres.rowset import RowSet, number
@@ -61,7 +60,8 @@ _ADD_CHANGES = text(f"""
     INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
     DO UPDATE SET {_CHANGE.replace}, snapshot_time = NULL
-    WHERE change.source <> 'stream' OR excluded.event_time >= change.event_time
+    WHERE change.source <> 'stream'
+       OR (excluded.event_time, excluded.observed_at) >= (change.event_time, change.observed_at)
 """)
 _ADD_BALANCES = text(f"""
     INSERT INTO recorder.balance_change ({_BALANCE.names}) {_BALANCE.rows}
@@ -72,23 +72,14 @@ _ADD_KEPT = text(f"""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One message of an account's stream, and when it came in."""
-
-    account: str
-    arrival: Arrival
-    event: Event
-
-
 async def write_events(connection: AsyncConnection, account_ids: Mapping[str, int], told: Iterable[Told]) -> None:
     """Write what the stream *told*, in any order and any number of times.
 
     The accounts' turn must have been taken. Messages about one instant are told apart by the time at which the
-    exchange sent them, and where that is the same too, by the order in which they came in.
+    exchange sent them, and where that is the same too, by the time at which they came in.
     """
     updates, trades, kept = [], [], []
-    for each in sorted(told, key=lambda each: each.arrival.number):
+    for each in sorted(told, key=lambda each: (each.arrival.exchange_time, each.arrival.number)):
         match each.event:
             case AccountUpdate():
                 updates.append((account_ids[each.account], each.arrival, each.event))

@@ -22,7 +22,7 @@ _GRANTS = (
     f"GRANT INSERT ON recorder.account, recorder.sample, recorder.balance, recorder.balance_change TO {WRITER}",
     f"GRANT INSERT ON recorder.income, recorder.event TO {WRITER}",
     f"GRANT INSERT, UPDATE ON recorder.snapshot, recorder.gap, recorder.fill, recorder.ledger TO {WRITER}",
-    f"GRANT INSERT, UPDATE ON recorder.stream TO {WRITER}",
+    f"GRANT INSERT, UPDATE ON recorder.stream, recorder.commit_mark, recorder.dead_letter TO {WRITER}",
     f"GRANT INSERT, UPDATE, DELETE ON recorder.change TO {WRITER}",
     f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA recorder, bi TO {WRITER}",
     # The reader: views and functions run with their owner's rights, so that schema bi is all it needs.

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     Table,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "recorder"
-REVISION = "0002"
+REVISION = "0003"
 """The revision of the schema this program writes into; a test holds it against the newest migration."""
 
 METADATA = MetaData(
@@ -215,4 +216,25 @@ stream = Table(
     Column("account_id", ForeignKey(account.c.id), primary_key=True),
     Column("state", Text, nullable=False),
     Column("since", INSTANT, nullable=False),
+)
+
+commit_mark = Table(
+    "commit_mark",
+    METADATA,
+    Column("instance", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("marked_at", INSTANT, nullable=False),
+)
+
+dead_letter = Table(
+    "dead_letter",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("sqlstate", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("first_seen", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("settled_at", INSTANT),
 )

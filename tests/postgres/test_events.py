@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.domain.event import AccountUpdate, Arrival, BalanceChange, KeptEvent, StreamPosition, Trade
+from recorder.domain.event import AccountUpdate, Arrival, BalanceChange, KeptEvent, StreamPosition, Told, Trade
 from recorder.domain.fill import Fill, FillSource
 from recorder.domain.gap import Gap, GapReason, GapSource
+from recorder.domain.item import Item
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.postgres.events import Told
-from recorder.recording import Item, write
+from recorder.recording import write
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TABLES = (

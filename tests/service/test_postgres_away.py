@@ -1,12 +1,14 @@
-"""PostgreSQL out of reach: cut off, absent, mute, or gone for longer than the memory lasts."""
+"""PostgreSQL out of reach: cut off, absent, mute, or gone for longer than disk and memory last."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.domain.position import Position
 from recorder.domain.slot import slot_at
@@ -15,6 +17,7 @@ from recorder.metrics import Metrics
 from recorder.postgres.engine import create_engine
 from recorder.recording import Recording
 from recorder.simulator.exchange import Simulator
+from recorder.spool.opening import open_spool
 from tests.service.proxy import Proxy
 from tests.service.rows import as_recorded
 from tests.service.running import Start, next_slot
@@ -71,7 +74,7 @@ async def test_a_network_that_swallows_everything_is_noticed_and_recovered_from(
         swallowed = datetime.now(UTC)
         proxy.swallow()
         async with asyncio.timeout(NOTICED):
-            while "recording goes on in memory" not in caplog.text:  # noqa: ASYNC110 - the log is all there is to see
+            while "recording goes on into the spool" not in caplog.text:  # noqa: ASYNC110 - the log is all there is to see
                 await asyncio.sleep(0.05)
         await proxy.mend()
         await tables.first("hedge", "ok", after=datetime.now(UTC), within=NOTICED)
@@ -79,18 +82,19 @@ async def test_a_network_that_swallows_everything_is_noticed_and_recovered_from(
     await _assert_all_that_was_sent_is_recorded_once(exchange, tables)
 
 
-async def test_what_the_memory_cannot_hold_is_in_a_gap_and_everything_else_is_committed(
-    tables: Tables, proxy: Proxy
+async def test_what_neither_disk_nor_memory_can_hold_is_in_a_gap_and_everything_else_is_committed(
+    tables: Tables, proxy: Proxy, tmp_path: Path
 ) -> None:
     start = slot_at(datetime.now(UTC), EVERY)
     slots = [start + EVERY * number for number in range(12)]
     engine = create_engine(proxy.url)
     proxy.cut()
-    async with _recording(Recording(engine, Metrics(), backlog_rows=20)) as recording:
+    async with _recording(engine, tmp_path, memory_rows=20) as recording:
         for slot in slots[:9]:  # three rows and two: the fifth snapshot of "large" would be the 21st to 23rd row
             recording.record(_snapshot("large", slot, rows=2))
             recording.record(_snapshot("small", slot, rows=1))
         assert recording.status.let_go == 10
+        assert recording.status.letting_go
         await proxy.mend()
         async with asyncio.timeout(NOTICED):
             await recording.drained()
@@ -99,6 +103,7 @@ async def test_what_the_memory_cannot_hold_is_in_a_gap_and_everything_else_is_co
             recording.record(_snapshot("small", slot, rows=1))
         async with asyncio.timeout(NOTICED):
             await recording.drained()
+        assert not recording.status.letting_go
     await engine.dispose()
     recorded = {name: [row.time for row in await tables.snapshots(name)] for name in ("large", "small")}
     assert recorded == {"large": slots[:4] + slots[9:], "small": slots[:4] + slots[9:]}
@@ -106,6 +111,28 @@ async def test_what_the_memory_cannot_hold_is_in_a_gap_and_everything_else_is_co
         Gap(account=name, started_at=slots[3], ended_at=slots[9], reason="buffer_full") for name in ("large", "small")
     ]
     await tables.assert_every_slot_is_answered(recorded, slots[0], slots[-1])
+
+
+async def test_far_more_than_the_memory_holds_waits_on_disk_also_over_a_restart_and_all_of_it_is_committed(
+    tables: Tables, proxy: Proxy, tmp_path: Path
+) -> None:
+    start = slot_at(datetime.now(UTC), EVERY) - EVERY * 1000
+    slots = [start + EVERY * number for number in range(300)]
+    engine = create_engine(proxy.url)
+    proxy.cut()
+    for part in (slots[:150], slots[150:]):
+        async with _recording(engine, tmp_path, memory_rows=20) as recording:
+            for slot in part:
+                recording.record(_snapshot("main", slot, rows=1))
+                await recording.durable()
+            assert recording.status.backlog.rows <= 20
+    async with _recording(engine, tmp_path, memory_rows=20) as recording:
+        await proxy.mend()
+        async with asyncio.timeout(NOTICED):
+            await recording.drained()
+    await engine.dispose()
+    assert [row.time for row in await tables.snapshots("main")] == slots
+    assert await tables.gaps() == []
 
 
 async def _assert_all_that_was_sent_is_recorded_once(exchange: Simulator, tables: Tables) -> None:
@@ -119,14 +146,19 @@ async def _assert_all_that_was_sent_is_recorded_once(exchange: Simulator, tables
 
 
 @asynccontextmanager
-async def _recording(recording: Recording) -> AsyncIterator[Recording]:
-    task = asyncio.create_task(recording.run())
-    try:
-        yield recording
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+async def _recording(engine: AsyncEngine, folder: Path, *, memory_rows: int) -> AsyncIterator[Recording]:
+    with open_spool(folder, limit=2**20, replay_window=timedelta(minutes=1)) as spool:
+        recording = Recording(
+            engine, Metrics(), spool, accounts=["large", "small"], every=EVERY, memory_rows=memory_rows
+        )
+        task = asyncio.create_task(recording.run())
+        try:
+            yield recording
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await recording.close()
 
 
 def _snapshot(account: str, slot: datetime, *, rows: int) -> Snapshot:

@@ -1,0 +1,1 @@
+DROP TABLE recorder.dead_letter, recorder.commit_mark;

@@ -1,0 +1,26 @@
+"""How far a spool is committed, and what could not be."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+SQL = Path(__file__).parents[1] / "sql" / revision
+STEPS = ("tables",)
+
+
+def run(text: str) -> None:
+    """Run a whole script as it stands: colons and percent signs are SQL here, not parameters."""
+    connection = op.get_bind().connection
+    connection.dbapi_connection.run_async(lambda driver: driver.execute(text))  # type: ignore[union-attr]
+
+
+def upgrade() -> None:
+    for step in STEPS:
+        run((SQL / f"{step}.sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    run((SQL / "downgrade.sql").read_text(encoding="utf-8"))
