@@ -60,6 +60,7 @@ async def provoke(ground: Ground, fault: Fault, times: int, random: Random) -> f
     """Provoke *fault* so many times while the recorder is at work; return the longest time to recover, in seconds."""
     worst = 0.0
     for number in range(times):
+        ground.turn = number
         if fault.afresh and number:
             await ground.restart()
         worst = max(worst, await fault.provoke(ground, random))

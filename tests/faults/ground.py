@@ -65,6 +65,7 @@ class Ground:
         rest_way: The way to REST.
         disks: Those that fail on request, by whose they are: ``server`` or ``recorder``.
         away: When the recorder could not see: nothing else excuses a gap.
+        turn: How often the fault of the moment was provoked before.
         since: Since when everything must have been recorded.
     """
 
@@ -79,6 +80,7 @@ class Ground:
     disks: dict[str, Disk] = field(default_factory=dict)
     away: list[Away] = field(default_factory=list)
     since: datetime = datetime.max.replace(tzinfo=UTC)
+    turn: int = 0
     process: Running | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
