@@ -120,9 +120,9 @@ class Backlog:
         return True
 
     async def spool(self) -> None:
-        """Make durable what is taken, for ever. While the disk fails the same is tried again and again."""
+        """Make durable what is taken, for ever. While the disk fails it is tried again and again, also with nothing."""
         while True:
-            await self._until(lambda: bool(self._incoming or self._spooling))
+            await self._until(lambda: bool(self._incoming or self._spooling or self._trouble))
             while self._incoming and len(self._spooling) < _AT_ONCE:
                 self._spooling.append(self._incoming.popleft())
             payloads = [entry.payload for entry in self._spooling]
@@ -225,8 +225,9 @@ class Backlog:
     def _has_room(self, entry: Entry, spare: int) -> bool:
         if self._incoming_rows + size_of(entry.item) > self._bound:
             return False
-        on_disk = self._log.waiting_size + self._incoming_bytes + len(entry.payload)
-        return bool(self._trouble) or on_disk <= self._log.limit - spare
+        room = self._log.limit - spare - self._incoming_bytes - len(entry.payload)
+        # Second question: what was committed since the last checkpoint is deleted with the next one.
+        return bool(self._trouble) or self._log.waiting_size <= room or self._log.size_after(self.committed) <= room
 
     def _spooled(self, last: int) -> None:
         entries, self._spooling = self._spooling, []

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 
-from recorder.domain.event import AccountUpdate, Arrival, Event, Told
+from recorder.domain.event import AccountUpdate, Arrival, Event, ListenKeyExpired, Told
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Snapshot
@@ -19,6 +20,8 @@ from recorder.recording import Recording
 
 TOLERANCE = timedelta(seconds=1)
 """How far a position's ``updateTime`` may be from the time of the event that told of it."""
+
+_REMEMBERED = 1_000  # messages of an account
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ class Listening:
         self._told: dict[Key, _Told] = {}
         self._before: Mapping[Key, PositionState] = {}
         self._unexplained: dict[Key, _Seen] = {}
+        self._heard: dict[bytes, None] = {}
         self._gap: Gap | None = None
         self._first_connected: datetime | None = None
 
@@ -85,13 +89,27 @@ class Listening:
             )
 
     def deliver(self, event: Event, arrival: Arrival) -> None:
-        """Record *event*, and remember what it says of positions."""
+        """Record *event*, and remember what it says of positions. What was told in the same words before is dropped."""
+        if self._is_repeated(event):
+            return
         if isinstance(event, AccountUpdate):
             for position in event.positions:
                 told = self._told.get(position.key)
                 if told is None or told.time <= event.time:
                     self._told[position.key] = _Told(event.time, position.position_amt)
         self._recording.record_event(Told(self.account, arrival, event))
+
+    def _is_repeated(self, event: Event) -> bool:
+        """Whether the same text came before: an older event, told again, must not pass for the newer state."""
+        if isinstance(event, ListenKeyExpired):
+            return False
+        digest = sha256(f"{event.event_time} {event.raw}".encode()).digest()
+        if digest in self._heard:
+            return True
+        self._heard[digest] = None
+        if len(self._heard) > _REMEMBERED:
+            del self._heard[next(iter(self._heard))]
+        return False
 
     def changed(self, coverage: Coverage) -> None:
         """Open a gap when events may be missing, and close it when they come in again."""

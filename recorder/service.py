@@ -64,6 +64,11 @@ async def run(
     """
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
+        spool = stack.enter_context(
+            open_spool(
+                settings.data_dir, limit=settings.storage.spool_limit, replay_window=settings.storage.replay_window
+            )
+        )
         listener = stack.enter_context(closing(listen(*settings.http.address))) if settings.http.address else None
         engine = await stack.enter_async_context(open_database(settings.database_url, settings.data_dir))
         try:
@@ -72,11 +77,6 @@ async def run(
             if require_database:
                 raise
             log.error("%s: %s; until it is there, recording goes on into the spool", error.what, error.why)
-        spool = stack.enter_context(
-            open_spool(
-                settings.data_dir, limit=settings.storage.spool_limit, replay_window=settings.storage.replay_window
-            )
-        )
         client = await stack.enter_async_context(open_client(settings))
         log.info("recording %d account(s) every %g s", len(accounts), settings.snapshot.every.total_seconds())
         await Service(settings, accounts, engine, client, learned_secret, spool=spool).run(stop, listener)

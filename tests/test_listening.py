@@ -22,9 +22,10 @@ class Recorded:
 
     def __init__(self) -> None:
         self.gaps: list[Gap] = []
+        self.events: list[Any] = []
 
     def record_event(self, told: Any) -> None:
-        pass
+        self.events.append(told)
 
     def record_stream_state(self, state: Any) -> None:
         pass
@@ -161,3 +162,10 @@ def test_the_time_before_this_process_is_a_gap_until_the_first_connection(connec
     if connected_first:
         ears.listening.not_covered_since(at(-60))
     assert ears.gaps[-1] == ("not_running", at(-60), at(0))
+
+
+def test_the_same_message_told_again_is_dropped_so_that_it_passes_for_no_newer_state(ears: Ears) -> None:
+    ears.tell(5, "1")
+    ears.tell(6, "2")
+    ears.tell(5, "1")
+    assert [told.event.time for told in ears.recorded.events] == [at(5), at(6)]

@@ -12,11 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.access import credentials, open_client
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
+from recorder.cli.output import show_duration
 from recorder.config.settings import Settings
+from recorder.config.size import format_size
 from recorder.exceptions import ExchangeError, RecorderError, SchemaMismatch
 from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.questions import ServerFacts, server_facts
 from recorder.postgres.tables import REVISION
+from recorder.spool.estimate import ROWS, lasts
 
 _OLDEST = 15
 _CLOCK_TOLERANCE = timedelta(seconds=1)
@@ -58,6 +61,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
         Grade.OK,
         f"{source}: {len(names)} account(s) every {every.total_seconds():g} s: {', '.join(names)}",
     )
+    yield _spool(settings)
     for warning in settings.warnings():
         yield Finding("configuration", Grade.WARN, warning)
     try:
@@ -73,6 +77,15 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
                 yield finding
     except RecorderError as error:
         yield Finding.of("exchange", error)
+
+
+def _spool(settings: Settings) -> Finding:
+    limit, accounts, every = settings.storage.spool_limit, len(settings.accounts), settings.snapshot.every
+    quiet, busy = (
+        show_duration(lasts(limit, accounts=accounts, every=every, events_per_second=rate)) for rate in (0, 1)
+    )
+    what = f"{format_size(limit)} for {accounts} account(s) with {ROWS} positions is {quiet} without a database"
+    return Finding("spool", Grade.OK, f"{what}, or {busy} with an event a second from each")
 
 
 async def _database(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Finding]:

@@ -4,12 +4,17 @@ import sys
 
 import typer
 
-from recorder.cli import backfill, check, database, demo, imports, pnl, questions, service, simulate
-from recorder.exceptions import ConfigurationError, RecorderError
+from recorder.cli import backfill, check, database, demo, imports, pnl, questions, service, simulate, spool
+from recorder.exceptions import ConfigurationError, RecorderError, SpoolInUse, SpoolUnusable
 
 FAILED = 1
+DISK = 74
+IN_USE = 75
 CONFIGURATION = 78
-"""Exit codes: 0 ok, 1 the work failed, 2 usage, 78 configuration, 130 interrupted."""
+"""Exit codes: 0 ok, 1 the work failed, 2 usage, 69 no database (``run --require-db``), 74 the spool's disk, 75 another
+recorder has the spool, 78 configuration, 130 interrupted."""
+
+_CODES: dict[type[RecorderError], int] = {ConfigurationError: CONFIGURATION, SpoolInUse: IN_USE, SpoolUnusable: DISK}
 
 app = typer.Typer(
     name="recorder",
@@ -29,6 +34,8 @@ app.command()(questions.history)
 app.command()(pnl.pnl)
 app.command()(questions.gaps)
 app.command()(backfill.backfill)
+app.command()(spool.replay)
+app.command("dead-letters")(spool.dead_letters)
 app.add_typer(database.app, name="db")
 app.command()(simulate.simulate)
 
@@ -41,6 +48,6 @@ def main() -> None:
         from recorder.cli.output import print_error
 
         print_error(error)
-        sys.exit(CONFIGURATION if isinstance(error, ConfigurationError) else FAILED)
+        sys.exit(next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED))
     except KeyboardInterrupt:
         sys.exit(130)

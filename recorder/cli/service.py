@@ -1,28 +1,46 @@
 """``recorder run`` and ``recorder snapshot``: asking the exchange."""
 
 import asyncio
+from typing import Annotated
 
 import typer
 
 from recorder.cli.options import Account, Config, Json, Verbosity
 
+UNAVAILABLE = 69
+"""Exit code of ``run --require-db`` without a database."""
 
-def run(config: Config = None, log_level: Verbosity = "info") -> None:
+
+def run(
+    require_db: Annotated[
+        bool, typer.Option("--require-db", help="Without the database at the start, end with exit code 69.")
+    ] = False,
+    config: Config = None,
+    log_level: Verbosity = "info",
+) -> None:
     """Record every account at every slot, until stopped with Ctrl-C or SIGTERM.
 
     Two variables are enough: BINANCE_API_KEY and BINANCE_API_SECRET of a key that may only read. Everything else
     is in recorder.toml; look at it with `recorder check`.
     """
+    from recorder.cli.output import print_error
     from recorder.cli.settings import load
     from recorder.cli.signals import stop_signals
+    from recorder.exceptions import StorageUnavailable
     from recorder.service import run as serve
 
     settings = load(config, log_level)
 
     async def until_stopped() -> None:
-        await serve(settings, stop_signals())
+        await serve(settings, stop_signals(), require_database=require_db)
 
-    asyncio.run(until_stopped())
+    try:
+        asyncio.run(until_stopped())
+    except StorageUnavailable as error:
+        if not require_db:
+            raise
+        print_error(error)
+        raise typer.Exit(UNAVAILABLE) from error
 
 
 def snapshot(

@@ -149,6 +149,10 @@ class Log:
         self._delete(now)
         self._measure()
 
+    def size_after(self, sequence: int) -> int:
+        """Return the bytes of the segments that hold anything after number *sequence*."""
+        return sum(segment.end for segment in self._segments if self._last_of(segment) > sequence)
+
     def has_expired(self, now: datetime) -> bool:
         """Whether ``commit`` would delete something that is kept for a replay no longer."""
         first = self._segments[0].committed_at if self._segments else None

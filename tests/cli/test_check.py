@@ -41,6 +41,7 @@ async def test_all_is_well(secrets_in_environment: Recorder, rows: Rows) -> None
     assert finished.stderr == ""
     assert [each["subject"] for each in finished.json] == [
         "configuration",
+        "spool",
         "database",
         "schema",
         "exchange",
@@ -63,6 +64,7 @@ async def test_people_get_a_line_each_without_escape_codes(secrets_in_environmen
     assert finished.code == 0
     assert [line.split(":")[0] for line in finished.stdout.splitlines()] == [
         "ok   configuration",
+        "ok   spool",
         "ok   database",
         "ok   schema",
         "ok   exchange",

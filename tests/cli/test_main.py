@@ -19,6 +19,8 @@ COMMANDS = (
     "positions",
     "history",
     "gaps",
+    "replay",
+    "dead-letters",
     "db upgrade",
     "db status",
     "db roles",

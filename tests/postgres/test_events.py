@@ -35,7 +35,7 @@ def arrival(number: int, seconds: float) -> Arrival:
     return Arrival(number=number, received_at=at(seconds), clock_offset=None)
 
 
-def update(number: int, seconds: float, amount: str, *, sent_after: float = 0.005) -> Told:
+def update(number: int, seconds: float, amount: str, *, sent_after: float = 0.005, came_after: float = 0.02) -> Told:
     position = StreamPosition(
         symbol="BTCUSDT",
         position_side="BOTH",
@@ -60,7 +60,7 @@ def update(number: int, seconds: float, amount: str, *, sent_after: float = 0.00
         symbol=None,
         raw="{}",
     )
-    return Told("main", arrival(number, seconds + 0.02), event)
+    return Told("main", arrival(number, seconds + came_after), event)
 
 
 def trade(number: int, seconds: float) -> Told:
@@ -134,6 +134,17 @@ async def test_events_leave_the_same_tables_in_any_order_and_with_any_repetition
             batch = [mixed.pop() for _ in range(min(len(mixed), random.randint(1, 4)))]
             await write(engine, batch)
         assert await tables(engine) == expected
+
+
+async def test_of_two_messages_of_one_instant_the_one_that_came_last_stands_also_after_the_first_is_written_again(
+    engine: AsyncEngine,
+) -> None:
+    # The numbers count from the start of a process: the one that came last may have the smaller number.
+    first, last = update(9, 2, "1"), update(1, 2, "2", came_after=0.021)
+    for told in ([first, last], [first], [last], [first], [last, first]):
+        await write(engine, told)
+        amount = await rows(engine, "SELECT position_amt FROM bi.position_history")
+        assert amount == [(Decimal(2),)]
 
 
 @pytest.mark.parametrize("stream_first", [True, False])

@@ -170,7 +170,7 @@ def test_the_programs_revision_is_that_of_the_newest_migration() -> None:
 async def test_a_migration_that_fails_in_the_middle_leaves_nothing(bare: AsyncEngine, tmp_path: Path) -> None:
     broken = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, broken)
-    last = broken / "sql" / REVISION / "freshness.sql"
+    last = broken / "sql" / REVISION / "tables.sql"
     last.write_text(last.read_text() + "\nSELECT 1 / 0;\n")
 
     with pytest.raises(Exception, match="division by zero"):

@@ -94,7 +94,6 @@ async def test_what_neither_disk_nor_memory_can_hold_is_in_a_gap_and_everything_
             recording.record(_snapshot("large", slot, rows=2))
             recording.record(_snapshot("small", slot, rows=1))
         assert recording.status.let_go == 10
-        assert recording.status.letting_go
         await proxy.mend()
         async with asyncio.timeout(NOTICED):
             await recording.drained()
