@@ -118,7 +118,9 @@ async def locked(ground: Ground, _: Random) -> float:
 
 
 async def no_connection_left(ground: Ground, _: Random) -> float:
-    async with _server_says(ground, "ALTER ROLE recorder CONNECTION LIMIT 0", "ALTER ROLE recorder CONNECTION LIMIT -1"):
+    async with _server_says(
+        ground, "ALTER ROLE recorder CONNECTION LIMIT 0", "ALTER ROLE recorder CONNECTION LIMIT -1"
+    ):
         await asyncio.sleep(MEANWHILE)
     return await _well_again(ground)
 
@@ -207,7 +209,7 @@ FAULTS = (
     Fault(name="database away for an hour of slots", rows=(1,), provoke=stopped_for_an_hour, times=(0, 1), target=5),
     Fault(name="database killed", rows=(3,), provoke=killed, times=(1, 50), target=5),
     Fault(name="sessions ended every second", rows=(4,), provoke=sessions_ended, times=(2, 300), target=5),
-    Fault(name="answer to a commit cut", rows=(5,), provoke=commit_answer_lost, times=(6, 500), target=5),
+    Fault(name="answer to a commit cut", rows=(5, 20), provoke=commit_answer_lost, times=(6, 500), target=5),
     Fault(name="way to the database cut", rows=(1, 5), provoke=cut, times=(1, 50), target=5),
     Fault(name="way to the database swallows", rows=(6,), provoke=swallowed, times=(0, 3), target=10),
     Fault(name="slow database", rows=(7,), provoke=slow, times=(1, 5), target=5),

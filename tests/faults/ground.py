@@ -206,7 +206,9 @@ async def proving_ground(folder: Path, *, accounts: int = 3, seed: int = 1, ever
         exchange = await stack.enter_async_context(Simulator(world, kept=10_000_000))
         exchange.meter.limit = 1_000_000
         tables = await asyncpg.connect(server.superuser, server_settings={"TimeZone": "UTC"})
-        ways = [await stack.enter_async_context(Proxy(url)) for url in (server.url, exchange.ws_api_url, exchange.rest_url)]
+        ways = [
+            await stack.enter_async_context(Proxy(url)) for url in (server.url, exchange.ws_api_url, exchange.rest_url)
+        ]
         home = folder / "recorder"
         home.mkdir(mode=0o755)
         write_settings(home, exchange, *ways, every=every)

@@ -186,7 +186,9 @@ def _judge_answers(
     recorded: dict[datetime, Samples] = defaultdict(dict)
     for row in samples:
         recorded[row["time"]][row["symbol"], row["position_side"]] = {
-            name: row[name] for name in row.keys() if name not in {"account", "time"}  # noqa: SIM118 - a record
+            name: row[name]
+            for name in row.keys()
+            if name not in {"account", "time"}  # noqa: SIM118 - a record
         }
     answers = [
         answer

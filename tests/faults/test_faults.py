@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tests.faults import database_faults, exchange_faults, process_faults
+from tests.faults import database_faults, exchange_faults, process_faults, spool_faults
 from tests.faults.disk import compiler
 from tests.faults.fault import Fault, provoke
 from tests.faults.ground import Ground
@@ -13,6 +13,7 @@ from tests.faults.ground import Ground
 GROUPS = {
     "database": database_faults.FAULTS,
     "process": process_faults.FAULTS,
+    "spool": spool_faults.FAULTS,
     "exchange": exchange_faults.FAULTS,
 }
 

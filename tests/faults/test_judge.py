@@ -14,7 +14,8 @@ TAMPERINGS = {
     "DELETE FROM recorder.fill WHERE " + ONE.format(table="recorder.fill"): "lost: main: fill",
     "DELETE FROM recorder.balance_change WHERE " + ONE.format(table="recorder.balance_change"): "lost: main: balance",
     "DELETE FROM recorder.change WHERE account_id = 1 AND update_time > $1 AND source = 'stream'": "lost: main: state",
-    "DELETE FROM recorder.snapshot WHERE " + ONE.format(table="recorder.snapshot"): "lost: main: nothing is said of slot",
+    "DELETE FROM recorder.snapshot WHERE "
+    + ONE.format(table="recorder.snapshot"): "lost: main: nothing is said of slot",
     "UPDATE recorder.snapshot SET outcome = 'malformed', position_count = 0 WHERE "
     + ONE.format(table="recorder.snapshot"): "lost: main: answer of",
     "UPDATE recorder.fill SET price = price * 1.0 WHERE " + ONE.format(table="recorder.fill"): "invented: main: fill",

@@ -11,14 +11,23 @@ from random import Random
 
 from tests.faults import database_faults, exchange_faults, process_faults, spool_faults
 from tests.faults.fault import Fault, Outcome, endure
+from tests.faults.fuzz import fuzz
 from tests.faults.ground import proving_ground
 
-FAULTS: Sequence[Fault] = (*database_faults.FAULTS, *process_faults.FAULTS, *spool_faults.FAULTS, *exchange_faults.FAULTS)
+FAULTS: Sequence[Fault] = (
+    *database_faults.FAULTS,
+    *process_faults.FAULTS,
+    *spool_faults.FAULTS,
+    *exchange_faults.FAULTS,
+)
+SPOILT, SPOILT_TIMES = "spoilt messages", (20_000, 1_000_000)
 SHOWN = 20  # of what is wrong
 SOME = 2
 """How often a fault is provoked at the small scale that ``make test`` leaves to others."""
 
-HEADER = f"{'fault':<40}{'times':>6}{'judged':>9}{'lost':>6}{'doubled':>9}{'invented':>10}{'recovered in':>14}{'target':>8}"
+HEADER = (
+    f"{'fault':<40}{'times':>6}{'judged':>9}{'lost':>6}{'doubled':>9}{'invented':>10}{'recovered in':>14}{'target':>8}"
+)
 
 
 async def endure_alone(fault: Fault, times: int, seed: int) -> Outcome:
@@ -38,8 +47,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="when and how exactly: another seed, other moments")
     parser.add_argument("--scale", choices=("small", "full"), default="full", help="small: as often as make test does")
     options = parser.parse_args()
-    print(HEADER, flush=True)
     failed = False
+    print(HEADER, flush=True)
     for fault in FAULTS:
         times = fault.times[1] if options.scale == "full" else fault.times[0] or min(SOME, fault.times[1])
         if options.only and options.only not in fault.name:
@@ -55,6 +64,10 @@ def main() -> int:
         print(_line(outcome), flush=True)
         if not outcome.verdict.ok:
             print(*str(outcome.verdict).splitlines()[:SHOWN], sep="\n", file=sys.stderr, flush=True)
+    if not options.only or options.only in SPOILT:
+        times = SPOILT_TIMES[options.scale == "full"]
+        outcomes = fuzz(times, options.seed)
+        print(f"{SPOILT:<40}{times:>6}  " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()))
     return int(failed)
 
 
