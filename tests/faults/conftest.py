@@ -11,6 +11,5 @@ from tests.faults.ground import Ground, proving_ground
 async def ground() -> AsyncIterator[Ground]:
     """A ground on which the recorder has not been started yet."""
     with tempfile.TemporaryDirectory(prefix="recorder-faults-") as name:
-        Path(name).chmod(0o711)  # started as root, PostgreSQL runs as another user
         async with proving_ground(Path(name)) as ground:
             yield ground

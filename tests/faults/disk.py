@@ -34,8 +34,8 @@ class Disk:
             [cc, "-O2", "-shared", "-fPIC", "-o", str(library), str(_SOURCE), "-ldl"], check=True
         )
         shared.write_bytes(bytes(_LAYOUT.size))
-        for file, mode in ((control, 0o755), (library, 0o755), (shared, 0o666)):
-            file.chmod(mode)
+        for path, mode in ((control, 0o755), (library, 0o755), (shared, 0o666)):
+            path.chmod(mode)
         with shared.open("r+b") as file:
             self._shared = mmap.mmap(file.fileno(), _LAYOUT.size)
         self.variables = {

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.faults.ground import Ground
-from tests.faults.judge import Verdict
+from tests.faults.verdict import Verdict
 
 UNTIL_IT_SHOWS = 1.5  # seconds: what is broken may not show before the next slot
 
 Provoke = Callable[[Ground, Random], Awaitable[float]]
-"""Provokes a fault once, while the recorder is at work, and heals it. Returns the seconds from then to the first commit.
+"""Provokes a fault once, while the recorder is at work, and heals it; returns the seconds from then to a commit.
 
 Raises ``AssertionError`` when the fault did not happen.
 """

@@ -18,10 +18,12 @@ from recorder.simulator.settings import settings_text
 from recorder.simulator.trader import Habits
 from tests.cli.command import Recorder, Running
 from tests.faults.disk import Disk
-from tests.faults.judge import Verdict, judge
+from tests.faults.judge import judge
 from tests.faults.server import Server
+from tests.faults.verdict import Verdict
 from tests.service.proxy import Proxy
 
+NEVER = datetime.max.replace(tzinfo=UTC)
 PATIENCE = 60.0  # seconds; what takes longer is not coming
 NOT_YET_KEPT = timedelta(seconds=1)
 """What came in so shortly before a process died may not have been written down."""
@@ -79,7 +81,7 @@ class Ground:
     tables: asyncpg.Connection
     disks: dict[str, Disk] = field(default_factory=dict)
     away: list[Away] = field(default_factory=list)
-    since: datetime = datetime.max.replace(tzinfo=UTC)
+    since: datetime = NEVER
     turn: int = 0
     process: Running | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -206,13 +208,13 @@ async def proving_ground(folder: Path, *, accounts: int = 3, seed: int = 1, ever
         exchange = await stack.enter_async_context(Simulator(world, kept=10_000_000))
         exchange.meter.limit = 1_000_000
         tables = await asyncpg.connect(server.superuser, server_settings={"TimeZone": "UTC"})
-        ways = [
+        database, ws, rest = [
             await stack.enter_async_context(Proxy(url)) for url in (server.url, exchange.ws_api_url, exchange.rest_url)
         ]
         home = folder / "recorder"
         home.mkdir(mode=0o755)
-        write_settings(home, exchange, *ways, every=every)
-        ground = Ground(folder, exchange, server, *ways, recorder=Recorder(home), tables=tables)
+        write_settings(home, exchange, database, ws, rest, every=every)
+        ground = Ground(folder, exchange, server, database, ws, rest, recorder=Recorder(home), tables=tables)
         stack.push_async_callback(ground.close)
         yield ground
         await ground.tables.close(timeout=1)

@@ -86,8 +86,7 @@ async def little_memory(ground: Ground, _: Random) -> float:
     """There is hardly more memory than it has, and nobody takes what it records."""
     pid = ground.running.pid
     limits = resource.prlimit(pid, resource.RLIMIT_AS)
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
-    resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + 48 * MEGABYTE, limits[1]))
+    resource.prlimit(pid, resource.RLIMIT_AS, (_memory(pid) + 48 * MEGABYTE, limits[1]))
     ground.database.cut()
     await asyncio.sleep(4)
     await ground.database.mend()
@@ -95,6 +94,11 @@ async def little_memory(ground: Ground, _: Random) -> float:
     seconds = await ground.seconds_to_recover(before, healed)
     resource.prlimit(pid, resource.RLIMIT_AS, limits)
     return seconds
+
+
+def _memory(pid: int) -> int:
+    """Return how many bytes of addresses a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _refusals(ground: Ground) -> int:
@@ -117,7 +121,7 @@ async def _started_again(ground: Ground, since: datetime) -> float:
 FAULTS = (
     Fault(name="recorder killed", rows=(19,), provoke=killed, times=(1, 200), target=3),
     Fault(name="recorder killed while it starts", rows=(19,), provoke=killed_while_starting, times=(0, 30), target=3),
-    Fault(name="recorder killed while banned", rows=(36,), provoke=killed_while_banned, times=(1, 10), target=3),
+    Fault(name="recorder killed while banned", rows=(36,), provoke=killed_while_banned, times=(0, 10), target=3),
     Fault(name="recorder stopped and started", rows=(21,), provoke=stopped_and_started, times=(0, 30), target=3),
     Fault(name="recorder frozen", rows=(31,), provoke=frozen, times=(1, 10), target=5),
     Fault(name="no files left", rows=(29,), provoke=no_files_left, times=(1, 10), target=8),

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -20,7 +21,7 @@ _PATIENCE = 60.0
 
 
 class Server:
-    """A cluster in *folder*, with the recorder's schema in it, whose superuser may log in from this machine.
+    """A cluster in *folder* with the recorder's schema in it, whose superuser may log in from this machine.
 
     Attributes:
         url: Of the database, as the recorder's role.
@@ -29,13 +30,14 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         folder = folder.resolve()
+        folder.parent.chmod(0o711)  # started as root, PostgreSQL runs as another user
         user = server_user(folder / "postgres")
         make_data_dir(folder, user)
         binaries = server_binaries() if user is None else reachable_binaries(user, SYSTEM_DATA_DIR)
         self.cluster = Cluster(data_dir=folder, binaries=binaries.resolve(), user=user)
         self.url = self.superuser = ""
         self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         self._variables: Mapping[str, str] = {}
 
     async def create(self) -> None:
@@ -104,10 +106,10 @@ class Server:
             process.send_signal(how)
             await asyncio.to_thread(process.wait)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[Any]:
         options = process_options(self.cluster.user)
         options["env"] |= self._variables
-        command = [self.cluster.binaries / "postgres", "-D", self.cluster.directory, "-p", str(self._port)]
+        command = [str(self.cluster.binaries / "postgres"), "-D", str(self.cluster.directory), "-p", str(self._port)]
         with self.cluster.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own program
                 [*command, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +16,7 @@ GRACE = 10.0  # seconds in which a stop is over
 NO_MORE_POINTS = 4.0  # seconds: a recorder at work that was not killed by then passes fewer points than wanted
 BIG = 5_000  # trades
 _MILLISECOND = timedelta(milliseconds=1)
-_FAILED = 1
+_IN_USE = 75
 
 
 async def killed_at_a_point(ground: Ground, _: Random) -> float:
@@ -182,7 +181,7 @@ async def both_killed(ground: Ground, _: Random) -> float:
 async def started_twice(ground: Ground, _: Random) -> float:
     """Somebody starts a second recorder in the same place: it must say so and leave, and the first must not care."""
     second = await ground.recorder("run")
-    assert second.code == _FAILED, f"{second.code}: {second.stderr}"
+    assert second.code == _IN_USE, f"{second.code}: {second.stderr}"
     assert "another recorder" in second.stderr
     return await _well_again(ground)
 
@@ -216,7 +215,8 @@ def _spool(ground: Ground) -> Path:
 
 
 async def _copy(folder: Path, copy: Path) -> None:
-    await asyncio.to_thread(subprocess.run, ["cp", "-a", folder, copy], check=True)
+    copying = await asyncio.create_subprocess_exec("cp", "-a", folder, copy)
+    assert await copying.wait() == 0
 
 
 async def _died(ground: Ground) -> datetime:
@@ -245,21 +245,21 @@ async def _well_again(ground: Ground) -> float:
 
 
 FAULTS = (
-    Fault(name="killed at a point on disk", rows=(20,), provoke=killed_at_a_point, times=(2, 80), target=3,
+    Fault(name="killed at a point on disk", rows=(20,), provoke=killed_at_a_point, times=(1, 80), target=3,
           prepare=own_disk),
     Fault(name="killed without a database", rows=(2, 19), provoke=killed_without_a_database, times=(1, 50), target=5),
-    Fault(name="stopped with a backlog", rows=(21,), provoke=stopped_with_a_backlog, times=(1, 3), target=3),
+    Fault(name="stopped with a backlog", rows=(21,), provoke=stopped_with_a_backlog, times=(0, 3), target=3),
     Fault(name="no space for the spool", rows=(24,), provoke=disk_full, times=(1, 10), target=5, prepare=own_disk),
-    Fault(name="no space, no database", rows=(24,), provoke=disk_full_without_a_database, times=(1, 10), target=5,
+    Fault(name="no space, no database", rows=(24,), provoke=disk_full_without_a_database, times=(0, 10), target=5,
           prepare=own_disk),
     Fault(name="spool's disk broken", rows=(25,), provoke=disk_broken, times=(1, 10), target=5, prepare=own_disk),
     Fault(name="broken, then killed", rows=(25,), provoke=disk_broken_and_killed, times=(0, 10), target=3,
           prepare=own_disk),
-    Fault(name="spool's disk slow", rows=(27,), provoke=disk_slow, times=(1, 5), target=5, prepare=own_disk),
+    Fault(name="spool's disk slow", rows=(27,), provoke=disk_slow, times=(0, 5), target=5, prepare=own_disk),
     Fault(name="bound of the spool reached", rows=(26,), provoke=bound_reached, times=(0, 3), target=5,
           prepare=small_spool),
-    Fault(name="spool damaged", rows=(22, 23), provoke=damaged, times=(1, 30), target=3),
-    Fault(name="backup restored", rows=(16,), provoke=backup_restored, times=(1, 5), target=5),
+    Fault(name="spool damaged", rows=(22, 23), provoke=damaged, times=(0, 30), target=3),
+    Fault(name="backup restored", rows=(16,), provoke=backup_restored, times=(0, 5), target=5),
     Fault(name="both killed", rows=(3, 19), provoke=both_killed, times=(0, 20), target=3),
     Fault(name="started twice", rows=(30,), provoke=started_twice, times=(1, 5), target=5),
 )  # fmt: skip

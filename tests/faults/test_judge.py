@@ -35,7 +35,7 @@ TAMPERINGS = {
     """: "doubled: main: snapshot of",
     "INSERT INTO recorder.gap VALUES (1, 'stream', $1, $1 + interval '1 s', 'silent')": "could see then",
     "INSERT INTO recorder.gap VALUES (1, 'stream', $1, NULL, 'silent')": "has no end",
-    "INSERT INTO recorder.gap VALUES (1, 'snapshot', $1, $1 + interval '2 s', 'not_running')": "is recorded and in a gap",
+    "INSERT INTO recorder.gap VALUES (1, 'snapshot', $1, $1 + interval '2 s', 'not_running')": "and in a gap",
 }
 
 

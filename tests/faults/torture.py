@@ -33,9 +33,7 @@ HEADER = (
 async def endure_alone(fault: Fault, times: int, seed: int) -> Outcome:
     """Provoke *fault* on a ground of its own."""
     with tempfile.TemporaryDirectory(prefix="recorder-faults-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # started as root, PostgreSQL runs as another user
-        async with proving_ground(folder, seed=seed) as ground:
+        async with proving_ground(Path(name), seed=seed) as ground:
             await ground.begin([fault])
             return await endure(ground, fault, times, Random(seed))  # noqa: S311 - not secret
 
