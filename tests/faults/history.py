@@ -100,10 +100,10 @@ def _was_flat(account: Account, key: tuple[str, Any], about: datetime) -> bool:
 def _told(message: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield what an event says: what it is about, the key of its row, and the values, numbers as PostgreSQL's text."""
     match message:
-        case {"e": "ACCOUNT_UPDATE", "T": time, "E": event_time, "a": {"B": [*assets], **rest}}:
-            for row in dict(rest).get("P", []):
+        case {"e": "ACCOUNT_UPDATE", "T": time, "E": event_time, "a": change}:
+            for row in change.get("P", []):
                 yield "state", ((row["s"], row["ps"]), _instant(time)), (digits(row["pa"]), digits(row["ep"]))
-            for row in assets:
+            for row in change["B"]:
                 key = row["a"], _instant(time), _instant(event_time)
                 yield "balance", key, (digits(row["wb"]), digits(row["bc"]))
         case {"e": "ORDER_TRADE_UPDATE", "o": {"x": "TRADE" | "CALCULATED"} as order}:

@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--only", metavar="NAME", help="faults with this in their name")
     parser.add_argument("--seed", type=int, default=1, help="when and how exactly: another seed, other moments")
     parser.add_argument("--scale", choices=("small", "full"), default="full", help="small: as often as make test does")
+    parser.add_argument("--most", type=int, metavar="N", default=None, help="no fault more often than this")
     options = parser.parse_args()
     failed = False
     print(HEADER, flush=True)
@@ -51,6 +52,7 @@ def main() -> int:
         times = fault.times[1] if options.scale == "full" else fault.times[0] or min(SOME, fault.times[1])
         if options.only and options.only not in fault.name:
             continue
+        times = min(times, options.most or times)
         try:
             outcome = asyncio.run(endure_alone(fault, times, options.seed))
         except (AssertionError, TimeoutError):
