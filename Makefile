@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check tests bench soak endurance format clean
+.PHONY: demo test check tests bench soak endurance torture format clean
 
 demo: $(VENV)/.demo ## see it work: simulated exchange, embedded PostgreSQL, recorder
 	$(BIN)/recorder demo
@@ -17,8 +17,11 @@ check: $(VENV)/.dev ## style, types and layers
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/service --ignore tests/money
-	$(BIN)/pytest tests/service tests/money # by the clock, and so one after the other
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/service --ignore tests/money --ignore tests/faults
+	$(BIN)/pytest tests/service tests/money tests/faults # by the clock, and so one after the other
+
+torture: $(VENV)/.dev ## every fault of docs/faults.md at length: hours
+	$(BIN)/python -m tests.faults.torture $(TORTURE)
 
 bench: $(VENV)/.dev ## from an event on the wire to its commit, with figures
 	$(BIN)/python -m tests.benchmarks.events

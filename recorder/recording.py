@@ -101,6 +101,7 @@ class Recording:
         self._marked = spool.checkpoint.sequence
         self._reserve = spool.limit // 16
         self._kept: dict[tuple[str, GapSource], datetime] = {}
+        self._resumed: dict[tuple[str, GapSource], datetime] = {}
         self._letting_go = {(each.account, each.source): each.since for each in spool.checkpoint.letting_go}
         self._let_go = 0
         self._failing_since: datetime | None = None
@@ -124,7 +125,7 @@ class Recording:
         if self._backlog.offer(told, spare=0):
             self._resume(told.account, told.arrival.exchange_time, GapSource.STREAM)
         else:
-            self._let_go_of(told.account, told.arrival.exchange_time, GapSource.STREAM)
+            self._let_go_of(told.account, told.happened_at, GapSource.STREAM)
 
     def record_stream_state(self, state: StreamState) -> None:
         """Take the new state of a stream; like gaps they are few."""
@@ -170,9 +171,15 @@ class Recording:
         )
 
     def _let_go_of(self, account: str, time: datetime, source: GapSource) -> None:
-        if (account, source) not in self._letting_go:
+        known = since = self._letting_go.get((account, source))
+        if since is None:
             log.error("no room in the spool: what the %s of %s tells is let go", source, account)
-            self._letting_go[account, source] = self._kept.get((account, source), time)
+            since = self._kept.get((account, source), time)
+        # It may have happened before the last that was kept came in; but not before the end of an earlier gap of this
+        # kind, which covers that.
+        since = min(since, max(time, self._resumed.get((account, source), time)))
+        if since != known:
+            self._letting_go[account, source] = since
             self._note_letting_go()
         self._let_go += 1
         self._metrics.let_go(account, source)
@@ -181,6 +188,7 @@ class Recording:
         """Note that *account* is covered at *time*, and that a gap ends there if one was open."""
         self._kept[account, source] = time
         if started := self._letting_go.pop((account, source), None):
+            self._resumed[account, source] = time
             self._note_letting_go()
             self.record_gap(_gap(account, source, started, time, GapReason.BUFFER_FULL))
 

@@ -143,3 +143,14 @@ class Told:
     account: str
     arrival: Arrival
     event: Event
+
+    @property
+    def happened_at(self) -> datetime:
+        """When what it tells of happened, exchange time: some time before it came in, if it says so."""
+        match self.event:
+            case AccountUpdate(time=time) | Trade(fill=Fill(time=time)):
+                return min(time, self.arrival.exchange_time)
+            case KeptEvent(event_time=datetime() as time) | ListenKeyExpired(event_time=datetime() as time):
+                return min(time, self.arrival.exchange_time)
+            case _:
+                return self.arrival.exchange_time

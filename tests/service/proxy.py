@@ -12,6 +12,8 @@ class Proxy:
 
     Attributes:
         connections: How many were let in.
+        lost_answers: How many answers were lost on request.
+        delay: Every answer is held back so long, in seconds.
     """
 
     def __init__(self, url: str) -> None:
@@ -24,7 +26,10 @@ class Proxy:
         self._passes.set()
         self._unanswered: bytes | None = None
         self._answer_is_due = False
+        self._passing = 0
         self.connections = 0
+        self.lost_answers = 0
+        self.delay = 0.0
 
     async def __aenter__(self) -> Self:
         await self.mend()
@@ -55,9 +60,9 @@ class Proxy:
         """Pass nothing on in either direction and say nothing, as a network does that drops packets."""
         self._passes.clear()
 
-    def lose_the_answer_to(self, request: bytes) -> None:
-        """Pass on the next *request*, and reset every connection when the server answers it."""
-        self._unanswered = request
+    def lose_the_answer_to(self, request: bytes, passing: int = 0) -> None:
+        """Pass on the next *request*, and reset every connection when the server has answered so many bytes of it."""
+        self._unanswered, self._passing = request, passing
 
     async def mend(self) -> None:
         """Relay again, on the same port."""
@@ -99,8 +104,12 @@ class Proxy:
                     self._unanswered, self._answer_is_due = None, True
                 elif not outward and self._answer_is_due:
                     self._answer_is_due = False
+                    self.lost_answers += 1
+                    writer.write(data[: self._passing])
                     self._reset()
                     return
+                if not outward and self.delay:
+                    await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
 
