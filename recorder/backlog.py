@@ -14,15 +14,14 @@ from datetime import datetime
 from itertools import count
 from typing import TypeVar, TypeVarTuple
 
+from recorder.batch import BATCH_ROWS, Batch, Entry, read_batch
 from recorder.clock import wall_clock
 from recorder.domain.item import Item, size_of
-from recorder.exceptions import SpoolError, SpoolFull, UnknownRecord
+from recorder.exceptions import SpoolError, SpoolFull
 from recorder.spool.checkpoint import LettingGo
-from recorder.spool.codec import decode_item, encode_item
+from recorder.spool.codec import encode_item
 from recorder.spool.log import Log
-from recorder.spool.reader import Loss
 
-BATCH_ROWS = 2_000
 _AT_ONCE = 5_000
 _TRY_AGAIN = 1.0  # seconds
 _BETWEEN_CHECKPOINTS = 1.0  # seconds; what was committed since the last one is written again after a crash
@@ -30,35 +29,6 @@ _BETWEEN_CHECKPOINTS = 1.0  # seconds; what was committed since the last one is 
 _Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An item on its way to its commit.
-
-    Attributes:
-        payload: As the spool keeps it.
-        sequence: Its number in the spool; 0 while it has none.
-    """
-
-    accepted_at: datetime
-    item: Item
-    payload: bytes
-    sequence: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What is to be committed next.
-
-    Attributes:
-        through: Everything up to this number of the spool is committed when the batch is.
-        lost: What could not be read between the entries, and is in none of them.
-    """
-
-    entries: Sequence[Entry]
-    through: int
-    lost: Sequence[Loss] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +133,7 @@ class Backlog:
                 self._recent_rows -= sum(size_of(entry.item) for entry in entries)
                 self._in_hand = Batch(entries, entries[-1].sequence)
             elif self._given_out < self._on_disk:
-                self._in_hand = await self._call(self._read, self._given_out)
+                self._in_hand = await self._call(read_batch, self._log, self._given_out)
             else:
                 entries = self._take(self._incoming)
                 self._forget(entries)
@@ -270,30 +240,6 @@ class Backlog:
             rows += size_of(waiting[0].item)
             taken.append(waiting.popleft())
         return taken
-
-    def _read(self, after: int) -> Batch:
-        self._log.skip(after)
-        entries: list[Entry] = []
-        lost: list[Loss] = []
-        rows, through = 0, after
-        for found in self._log.read():
-            if isinstance(found, Loss):
-                through = found.through
-                lost.append(found)
-                continue
-            through = found.sequence
-            try:
-                item = decode_item(found.payload)
-            except UnknownRecord as error:
-                log.error("%s: %s; %s", error.what, error.why, error.fix)
-                self._log.keep_aside(f"unknown-{through:020}", found.payload)
-                lost.append(Loss(1, through, found.accepted_at, found.accepted_at))
-                continue
-            entries.append(Entry(found.accepted_at, item, found.payload, through))
-            rows += size_of(item)
-            if rows >= BATCH_ROWS:
-                break
-        return Batch(entries, through, lost)
 
     async def _checkpoint(self) -> None:
         note = self.committed, self.letting_go

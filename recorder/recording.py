@@ -6,7 +6,6 @@ for is let go, snapshots before events and newest first, and written down as a g
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.backlog import Backlog, BacklogStatus
+from recorder.batch import Batch
 from recorder.clock import wall_clock
 from recorder.domain.event import Told
 from recorder.domain.gap import Gap, GapReason, GapSource
@@ -21,26 +21,23 @@ from recorder.domain.item import Item
 from recorder.domain.snapshot import Snapshot
 from recorder.domain.stream import StreamState
 from recorder.exceptions import DatabaseWentBack, SchemaMismatch, StorageError, StorageRefused
+from recorder.letting_go import LetGo
 from recorder.metrics import Metrics
+from recorder.outage import Outage
 from recorder.postgres.accounts import take_turn
 from recorder.postgres.dead_letters import DeadLetter, write_dead_letters
-from recorder.postgres.engine import TRY_AT_ONCE, WRONG_SERVER, storage_errors
+from recorder.postgres.engine import WRONG_SERVER, storage_errors
 from recorder.postgres.events import write_events
 from recorder.postgres.gaps import write_gaps
 from recorder.postgres.marks import Mark, set_mark
 from recorder.postgres.snapshots import write_snapshots
 from recorder.postgres.streams import write_stream_states
 from recorder.refusal import dead_letter, substitute
-from recorder.spool.checkpoint import LettingGo
 from recorder.spool.log import Log
 from recorder.spool.reader import Loss
 
 MEMORY_ROWS = 20_000
 """How much is held in memory at most, in position rows: some 50 MB. A failed snapshot or a gap counts as one row."""
-
-_LONGEST_PAUSE = 5.0
-_AT_ONCE = 5  # tries
-_REMIND = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
 
@@ -96,17 +93,12 @@ class Recording:
         self._every = every
         self._sources = (GapSource.SNAPSHOT, GapSource.STREAM) if stream else (GapSource.SNAPSHOT,)
         self._backlog = Backlog(spool, memory_rows=memory_rows, synced=metrics.synced, clock=clock)
-        self._sure_until: datetime | None = spool.checkpoint.at
+        self._sure_until = spool.checkpoint.at if spool.checkpoint.sequence else None
         self._instance = spool.checkpoint.instance
         self._marked = spool.checkpoint.sequence
         self._reserve = spool.limit // 16
-        self._kept: dict[tuple[str, GapSource], datetime] = {}
-        self._resumed: dict[tuple[str, GapSource], datetime] = {}
-        self._letting_go = {(each.account, each.source): each.since for each in spool.checkpoint.letting_go}
-        self._let_go = 0
-        self._failing_since: datetime | None = None
-        self._reminded_at = self._clock()
-        self._error = ""
+        self._let_go = LetGo(spool.checkpoint.letting_go, metrics.let_go)
+        self._outage = Outage(clock)
         self._redriven_to = 0
         self._committed: dict[str, datetime] = {}
         self._committed_ok: dict[str, datetime] = {}
@@ -115,17 +107,13 @@ class Recording:
 
     def record(self, snapshot: Snapshot) -> None:
         """Take *snapshot*, or let it go when there is no room: then its time becomes part of a gap."""
-        if self._backlog.offer(snapshot, spare=self._reserve):
-            self._resume(snapshot.account, snapshot.time, GapSource.SNAPSHOT)
-        else:
-            self._let_go_of(snapshot.account, snapshot.time, GapSource.SNAPSHOT)
+        kept = self._backlog.offer(snapshot, spare=self._reserve)
+        self._note(snapshot.account, GapSource.SNAPSHOT, snapshot.time, kept=kept)
 
     def record_event(self, told: Told) -> None:
         """Take a message of the stream. When there is no room it is let go, and the gap says so."""
-        if self._backlog.offer(told, spare=0):
-            self._resume(told.account, told.arrival.exchange_time, GapSource.STREAM)
-        else:
-            self._let_go_of(told.account, told.happened_at, GapSource.STREAM)
+        kept = self._backlog.offer(told, spare=0)
+        self._note(told.account, GapSource.STREAM, told.arrival.exchange_time if kept else told.happened_at, kept=kept)
 
     def record_stream_state(self, state: StreamState) -> None:
         """Take the new state of a stream; like gaps they are few."""
@@ -162,54 +150,39 @@ class Recording:
     def status(self) -> RecordingStatus:
         return RecordingStatus(
             backlog=self._backlog.status,
-            let_go=self._let_go,
-            letting_go=bool(self._letting_go),
-            failing_since=self._failing_since,
-            error=self._error,
+            let_go=self._let_go.total,
+            letting_go=bool(self._let_go.going_on),
+            failing_since=self._outage.since,
+            error=self._outage.error,
             committed=dict(self._committed),
             committed_ok=dict(self._committed_ok),
         )
 
-    def _let_go_of(self, account: str, time: datetime, source: GapSource) -> None:
-        known = since = self._letting_go.get((account, source))
-        if since is None:
-            log.error("no room in the spool: what the %s of %s tells is let go", source, account)
-            since = self._kept.get((account, source), time)
-        # It may have happened before the last that was kept came in; but not before the end of an earlier gap of this
-        # kind, which covers that.
-        since = min(since, max(time, self._resumed.get((account, source), time)))
-        if since != known:
-            self._letting_go[account, source] = since
-            self._note_letting_go()
-        self._let_go += 1
-        self._metrics.let_go(account, source)
-
-    def _resume(self, account: str, time: datetime, source: GapSource) -> None:
-        """Note that *account* is covered at *time*, and that a gap ends there if one was open."""
-        self._kept[account, source] = time
-        if started := self._letting_go.pop((account, source), None):
-            self._resumed[account, source] = time
-            self._note_letting_go()
-            self.record_gap(_gap(account, source, started, time, GapReason.BUFFER_FULL))
-
-    def _note_letting_go(self) -> None:
-        self._backlog.letting_go = tuple(
-            LettingGo(account=account, source=source, since=since)
-            for (account, source), since in self._letting_go.items()
-        )
+    def _note(self, account: str, source: GapSource, time: datetime, *, kept: bool) -> None:
+        if not kept:
+            self._let_go.let_go(account, source, time)
+        elif gap := self._let_go.kept(account, source, time):
+            self.record_gap(gap)
+        self._backlog.letting_go = self._let_go.going_on
 
     async def _commit_all(self) -> None:
         attempt = 0
+        known: Batch | None = None
+        items: list[Item] = []
         while True:
             batch = await self._backlog.next_batch()
-            items = [entry.item for entry in batch.entries]
+            if batch is not known:
+                known, items = batch, [*(entry.item for entry in batch.entries), *self._gaps_of(batch.lost)]
             try:
-                new = await self._commit([*items, *self._gaps_of(batch.lost)], batch.through)
+                new = await self._commit(items, batch.through)
             except DatabaseWentBack as error:
                 await self._redrive(error)
             except StorageError as error:
                 attempt += 1
-                await self._failed(error, attempt)
+                self._metrics.database_failed()
+                if error.sqlstate in WRONG_SERVER or isinstance(error, SchemaMismatch):
+                    await self._engine.dispose()
+                await asyncio.sleep(self._outage.failed(error, attempt, waiting=self._backlog.status.records))
             else:
                 attempt = 0
                 self._done(items, new, again=batch.through <= self._redriven_to)
@@ -262,65 +235,36 @@ class Recording:
 
     def _gaps_of(self, losses: Sequence[Loss]) -> list[Gap]:
         """Say that nobody knows what the accounts did while records were accepted that cannot be read any more."""
-        gaps = []
+        gaps: list[Gap] = []
         for loss in losses:
-            since, until = loss.since or self._sure_until, loss.until or self._clock()
-            restored = loss.since is None and loss.through <= self._redriven_to
-            if since is None:
-                log.error("%d records are held no longer; the database is a new one", loss.count)
+            until = loss.until or self._clock()
+            if loss.since or loss.through > self._redriven_to:
+                since, reason = loss.since or self._sure_until or until, GapReason.SPOOL_DAMAGED
+                self._metrics.quarantined(loss.count)
+            elif self._sure_until:
+                since, reason = self._sure_until, GapReason.DATABASE_RESTORED
+            else:
+                log.warning("the database is a new one, and %d older records are held no longer", loss.count)
                 continue
             log.error("%d records of %s to %s cannot be read any more: the gap is recorded", loss.count, since, until)
-            if not restored:
-                self._metrics.quarantined(loss.count)
-            reason = GapReason.DATABASE_RESTORED if restored else GapReason.SPOOL_DAMAGED
             gaps += [
-                _gap(account, source, since - self._every, until, reason)
+                Gap(account=account, source=source, started_at=since - self._every, ended_at=until, reason=reason)
                 for account in self._accounts
                 for source in self._sources
             ]
         return gaps
 
-    async def _failed(self, error: StorageError, attempt: int) -> None:
-        """Say it, once and then every minute, and wait as long as it is wise."""
-        self._metrics.database_failed()
-        if error.sqlstate in TRY_AT_ONCE and attempt <= _AT_ONCE:
-            return
-        self._error = "; ".join(filter(None, (error.what, error.why)))
-        now = self._clock()
-        if self._failing_since is None:
-            self._failing_since = self._reminded_at = now
-            log.error("%s: %s; recording goes on into the spool; to mend it: %s", error.what, error.why, error.fix)
-        elif now - self._reminded_at >= _REMIND:
-            self._reminded_at = now
-            away, waiting = (now - self._failing_since).total_seconds(), self._backlog.status.records
-            log.error("PostgreSQL is away for %.0f s, %d records wait: %s", away, waiting, self._error)
-        if error.sqlstate in WRONG_SERVER or isinstance(error, SchemaMismatch):
-            await self._engine.dispose()
-        await asyncio.sleep(pause_after(attempt))
-
     def _done(self, items: Sequence[Item], new: Sequence[Snapshot], *, again: bool) -> None:
-        if self._failing_since is not None:
-            away, waiting = self._clock() - self._failing_since, self._backlog.status.records
-            log.warning("PostgreSQL is back after %.0f s, %d records were waiting", away.total_seconds(), waiting)
-            self._failing_since, self._error = None, ""
+        self._outage.end(waiting=self._backlog.status.records)
         if again:
             self._metrics.replayed(len(items))
         for item in items:
             if isinstance(item, Snapshot):
-                self._note(item)
+                for newest in (self._committed, self._committed_ok) if item.ok else (self._committed,):
+                    newest[item.account] = max(newest.get(item.account, item.time), item.time)
         now = self._clock()
         for snapshot in new:
             self._metrics.committed(snapshot, (now - snapshot.time).total_seconds())
-
-    def _note(self, snapshot: Snapshot) -> None:
-        for newest in (self._committed, self._committed_ok) if snapshot.ok else (self._committed,):
-            newest[snapshot.account] = max(newest.get(snapshot.account, snapshot.time), snapshot.time)
-
-
-def pause_after(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row: doubling from 0.1 to 0.2 up to 5, with jitter."""
-    longest = min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10))  # an outage of hours must not overflow
-    return random.uniform(longest / 2, longest)  # noqa: S311 - not secret
 
 
 async def write(
@@ -341,7 +285,3 @@ async def write(
             await write_gaps(connection, ids, [item for item in items if isinstance(item, Gap)])
             await write_dead_letters(connection, ids, letters)
     return new
-
-
-def _gap(account: str, source: GapSource, started_at: datetime, ended_at: datetime, reason: GapReason) -> Gap:
-    return Gap(account=account, source=source, started_at=started_at, ended_at=ended_at, reason=reason)

@@ -9,8 +9,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typing_extensions import override
@@ -21,7 +19,7 @@ from recorder.domain.snapshot import Kind, Snapshot
 from recorder.metrics import Metrics
 from recorder.postgres.dead_letters import open_letters
 from recorder.postgres.schema import upgrade
-from recorder.recording import Recording, pause_after
+from recorder.recording import Recording
 from recorder.spool.codec import decode_item
 from recorder.spool.folder import File, Folder
 from recorder.spool.log import Log
@@ -257,12 +255,3 @@ async def test_a_server_that_takes_no_writes_is_left_and_asked_again(engine: Asy
             await connection.commit()
         await at.drained()
     assert await outcomes(engine) == [(0, "ok")]
-
-
-@given(st.integers(1, 10**9))
-def test_however_long_postgresql_is_away_the_next_try_is_at_most_five_seconds_off(failures: int) -> None:
-    assert 0.1 <= pause_after(failures) <= 5
-
-
-def test_a_first_failure_is_tried_again_at_once() -> None:
-    assert pause_after(1) <= 0.2

@@ -106,7 +106,7 @@ class Ground:
         await self._stack.aclose()
         if "recorder" in self.disks:
             variables |= self.disks["recorder"].variables
-        started = self.recorder.started("run", "--log-level", "info", **variables)
+        started = self.recorder.started("run", "--log-level", "info", anew=False, **variables)
         self.process = await self._stack.enter_async_context(started)
 
     async def kill(self) -> datetime:

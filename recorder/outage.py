@@ -1,0 +1,59 @@
+"""An outage: PostgreSQL does not take what it is given. Said once, then every minute, and once when it is over."""
+
+import logging
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from recorder.clock import wall_clock
+from recorder.exceptions import StorageError
+from recorder.postgres.engine import TRY_AT_ONCE
+
+_LONGEST_PAUSE = 5.0
+_AT_ONCE = 5  # tries
+_REMIND = timedelta(minutes=1)
+
+log = logging.getLogger(__name__)
+
+
+class Outage:
+    """Whether PostgreSQL is away.
+
+    Attributes:
+        since: When it was lost; ``None`` while it takes what it is given.
+        error: What it failed with last; empty while it does not.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = wall_clock) -> None:
+        self._clock = clock
+        self.since: datetime | None = None
+        self.error = ""
+        self._said_at = self._clock()
+
+    def failed(self, error: StorageError, attempt: int, *, waiting: int) -> float:
+        """Note that so many attempts in a row failed while so many records wait; return the seconds to pause."""
+        if error.sqlstate in TRY_AT_ONCE and attempt <= _AT_ONCE:
+            return 0
+        self.error = "; ".join(filter(None, (error.what, error.why)))
+        now = self._clock()
+        if self.since is None:
+            self.since = self._said_at = now
+            log.error("%s: %s; recording goes on into the spool; to mend it: %s", error.what, error.why, error.fix)
+        elif now - self._said_at >= _REMIND:
+            self._said_at = now
+            away = (now - self.since).total_seconds()
+            log.error("PostgreSQL is away for %.0f s, %d records wait: %s", away, waiting, self.error)
+        return pause_after(attempt)
+
+    def end(self, *, waiting: int) -> None:
+        """Note that it took what it was given; may be called when it was not away at all."""
+        if self.since is not None:
+            away = self._clock() - self.since
+            log.warning("PostgreSQL is back after %.0f s, %d records were waiting", away.total_seconds(), waiting)
+            self.since, self.error = None, ""
+
+
+def pause_after(failures: int) -> float:
+    """Return the seconds to wait after so many failures in a row: doubling from 0.1 to 0.2 up to 5, with jitter."""
+    longest = min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10))  # an outage of hours must not overflow
+    return random.uniform(longest / 2, longest)  # noqa: S311 - not secret
