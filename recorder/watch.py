@@ -53,6 +53,7 @@ class Watch:
         self._balances = balances
         self._taken = taken
         self._slots = 0
+        self._finishing = False
         self._in_hand: set[asyncio.Task[None]] = set()
         self._failing: dict[str, Outcome] = {}
 
@@ -76,11 +77,17 @@ class Watch:
         self._hold(asyncio.create_task(self._ask_in_turn(time, kind), name=f"{kind} {time}"))
 
     def ask_again(self, account: str, kind: Kind) -> None:
-        """Take a snapshot of one account now."""
-        self._ask_one(account, datetime.now(UTC), kind)
+        """Take a snapshot of one account now.
+
+        None is taken any more while finishing: the next start takes an account for watched until its last snapshot, and
+        this one would hide the slots before it that nobody answered.
+        """
+        if not self._finishing:
+            self._ask_one(account, datetime.now(UTC), kind)
 
     async def finish(self, patience: timedelta) -> None:
         """Wait for the snapshots in hand; those that take longer than *patience* are given up and say so."""
+        self._finishing = True
         if self._in_hand:
             await asyncio.wait(set(self._in_hand), timeout=patience.total_seconds())
         given_up = set(self._in_hand)
