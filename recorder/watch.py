@@ -60,6 +60,7 @@ class Watch:
         self._clock = clock
         self._on_duty: dict[str, datetime] = {}
         self._slots = 0
+        self._finishing = False
         self._in_hand: set[asyncio.Task[None]] = set()
         self._failing: dict[str, Outcome] = {}
 
@@ -84,16 +85,24 @@ class Watch:
         self._hold(asyncio.create_task(self._answer(slots), name=f"slot {slots[-1]}"))
 
     def ask_all_again(self, kind: Kind) -> None:
-        """Take a snapshot of every account on duty now, at the stated pace."""
+        """Take a snapshot of every account on duty now, at the stated pace; none any more while finishing."""
+        if self._finishing:
+            return
         now = self._clock()
         self._hold(asyncio.create_task(self._ask_in_turn(self._in_order(), now, kind), name=f"{kind} {now}"))
 
     def ask_again(self, account: str, kind: Kind) -> None:
-        """Take a snapshot of one account now."""
-        self._ask_one(account, self._clock(), kind)
+        """Take a snapshot of one account now.
+
+        None is taken any more while finishing: the next start takes an account for watched until its last snapshot, and
+        this one would hide the slots before it that nobody answered.
+        """
+        if not self._finishing:
+            self._ask_one(account, self._clock(), kind)
 
     async def finish(self, patience: timedelta) -> None:
         """Wait for the snapshots in hand; those that take longer than *patience* are given up and say so."""
+        self._finishing = True
         if self._in_hand:
             await asyncio.wait(set(self._in_hand), timeout=patience.total_seconds())
         given_up = set(self._in_hand)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from recorder.simulator.knobs import Silence
+from recorder.simulator.knobs import Late, Silence
 from recorder.simulator.scenario import Scenario
 from recorder.simulator.trader import Habits
 from recorder.simulator.world import World
@@ -104,6 +104,25 @@ async def test_a_listen_key_that_expires_is_one_gap_each_time(recorder_at: At, w
 
     assert [reason for reason, *_ in gaps] == ["listen_key_expired"] * times
     assert all(before[2] <= after[1] for before, after in pairwise(gaps))
+
+
+async def test_a_stream_that_comes_back_while_the_service_stops_does_not_hide_the_slots_that_nobody_answers(
+    recorder_at: At, world: World
+) -> None:
+    async with recorder_at(world) as recorder:
+        exchange = recorder.exchange
+        async with recorder.recording(every="3s"):
+            exchange.knobs.on_request(Late(timedelta(seconds=1.2)), times=None)  # what a stop waits for
+            asked = len(exchange.traffic.requests)
+            while len(exchange.traffic.requests) == asked:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.02)
+            connections = len(exchange.traffic.streams)
+            assert exchange.drop_streams() == 1
+        came_back = len(exchange.traffic.streams) > connections
+        newest = await recorder.rows("SELECT kind FROM recorder.snapshot ORDER BY time DESC LIMIT 1")
+
+    assert came_back
+    assert newest == [("slot",)]
 
 
 async def test_what_happened_while_the_service_was_stopped_is_a_gap_that_the_ledgers_repair(
