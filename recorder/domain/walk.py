@@ -191,7 +191,7 @@ class _Path:
         reached = accumulate(fill.quantity for fill in self._steps[step].fills)
         moved = state.position_amt - before.position_amt
         return any(
-            first <= step and moved == self._sums[step] - self._sums[first] + part
+            first <= step + 1 and moved == self._sums[step] - self._sums[first] + part
             for part, first in product(reached, places)
         )
 

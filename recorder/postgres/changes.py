@@ -72,7 +72,8 @@ _RETRACT = text(f"""
 """)
 # Nobody promises that updateTime is the very time of the event, so a state that the stream told of a moment before or
 # after is the same change. Nor is a close that a snapshot implies one of its own, when the stream dates it between the
-# slot and the answer. See also recorder.postgres.events, for when the event comes second.
+# slot and the answer. Of one instant a snapshot shows the last state, and the stream may have lost the event of that one.
+# See also recorder.postgres.events, for when the event comes second.
 _ADD_CHANGES = f"""
     INSERT INTO recorder.change ({_CHANGE.names})
     SELECT given.* FROM ({_CHANGE.rows}) AS given
@@ -90,8 +91,9 @@ _ADD_CHANGES = f"""
         END
     )
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
-    DO UPDATE SET {_CHANGE.replace}, accumulated_realized = NULL
-    WHERE change.source = 'ledger' OR excluded.snapshot_time < change.snapshot_time
+    DO UPDATE SET {_CHANGE.replace}, accumulated_realized = NULL, reason = NULL, event_time = NULL
+    WHERE excluded.snapshot_time < change.snapshot_time OR change.source = 'ledger'
+      OR change.source = 'stream' AND change.position_amt <> excluded.position_amt
     RETURNING account_id, symbol, least(update_time, snapshot_time) AS "time"
 """
 _ADD = text(rebuilding_from(_ADD_CHANGES))

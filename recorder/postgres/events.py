@@ -63,7 +63,10 @@ _ADD_CHANGES = text(
     INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
     DO UPDATE SET {_CHANGE.replace}, snapshot_time = NULL
-    WHERE change.source <> 'stream' OR excluded.event_time >= change.event_time
+    WHERE CASE change.source
+      WHEN 'stream' THEN excluded.event_time >= change.event_time
+      ELSE change.source = 'ledger' OR excluded.position_amt = change.position_amt
+    END
     RETURNING account_id, symbol, update_time AS "time"
     """)
 )

@@ -88,7 +88,9 @@ def test_a_bad_line_is_refused_by_row_and_field(change: dict[str, Any]) -> None:
         decode_income(json.dumps([INCOME, {**INCOME, **change}]).encode())
 
 
-@pytest.mark.parametrize("change", [{"price": "1e"}, {"id": -1}, {"commission": None}, {"maker": "no"}, {"positionSide": ""}])
+@pytest.mark.parametrize(
+    "change", [{"price": "1e"}, {"id": -1}, {"commission": None}, {"maker": "no"}, {"positionSide": ""}]
+)
 def test_a_bad_trade_is_refused_by_row_and_field(change: dict[str, Any]) -> None:
     with pytest.raises(MalformedAnswer, match=f"userTrades: row 1: .*{next(iter(change))}"):
         decode_fills(json.dumps([{**TRADE, **change}]).encode())
