@@ -72,8 +72,8 @@ _RETRACT = text(f"""
 """)
 # Nobody promises that updateTime is the very time of the event, so a state that the stream told of a moment before or
 # after is the same change. Nor is a close that a snapshot implies one of its own, when the stream dates it between the
-# slot and the answer. Of one instant a snapshot shows the last state, and the stream may have lost the event of that one.
-# See also recorder.postgres.events, for when the event comes second.
+# slot and the answer. Of one instant a snapshot shows the last state, whose event may be lost. See also
+# recorder.postgres.events, for when the event comes second.
 _ADD_CHANGES = f"""
     INSERT INTO recorder.change ({_CHANGE.names})
     SELECT given.* FROM ({_CHANGE.rows}) AS given

@@ -163,7 +163,7 @@ def test_a_trade_without_a_commission_costs_nothing() -> None:
 
 
 def test_a_trade_that_names_no_position_is_refused_by_that_field() -> None:
-    with pytest.raises(MalformedAnswer, match="o.ps"):
+    with pytest.raises(MalformedAnswer, match=r"o\.ps"):
         trade(ps=...)
 
 

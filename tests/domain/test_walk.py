@@ -153,3 +153,9 @@ def test_an_event_of_the_middle_is_refuted_though_a_snapshot_dates_the_last_stat
     walked = walk([told(0, "2"), told(4.997, "4"), told(5, "1"), told(9, "0", "0")], fills)
     assert walked.refuted == (at(5),)
     require_closed(walked, [])
+
+
+def test_a_snapshot_may_date_a_change_before_the_event_of_the_one_before() -> None:
+    fills = [fill(5, "-2"), fill(5.001, "-1"), fill(9, "3")]
+    walked = walk([flat(0), told(4.998, "-3"), told(5, "-2"), flat(10)], fills)
+    require_closed(walked, [(5, "-2", "100"), (9, "0", "0")])  # the first gives way to the event of its very time
