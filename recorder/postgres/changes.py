@@ -83,8 +83,8 @@ _ADD_CHANGES = f"""
         AND told.position_side = given.position_side AND told.dated_by_exchange AND told.source = 'stream'
         AND told.position_amt = given.position_amt
         AND CASE WHEN given.dated_by_exchange
-          THEN told.entry_price = given.entry_price AND told.update_time <> given.update_time
-            AND told.update_time >= given.update_time - interval '{SAME_CHANGE}'
+          THEN (told.entry_price = given.entry_price OR given.position_amt = 0)
+            AND told.update_time <> given.update_time AND told.update_time >= given.update_time - interval '{SAME_CHANGE}'
             AND told.update_time <= given.update_time + interval '{SAME_CHANGE}'
           ELSE given.position_amt = 0 AND told.update_time > given.update_time
             AND told.update_time <= given.observed_at + interval '{SAME_CHANGE}'

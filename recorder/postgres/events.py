@@ -51,7 +51,7 @@ _REPLACE = text(f"""
       AND change.position_side = given.position_side AND change.source NOT IN ('stream', 'ledger')
       AND change.position_amt = given.position_amt
       AND CASE WHEN change.dated_by_exchange
-        THEN change.entry_price = given.entry_price
+        THEN (change.entry_price = given.entry_price OR given.position_amt = 0)
           AND change.update_time >= given.update_time - interval '{SAME_CHANGE}'
           AND change.update_time <= given.update_time + interval '{SAME_CHANGE}'
         ELSE change.position_amt = 0 AND change.update_time < given.update_time
