@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from itertools import pairwise
 
 from recorder.domain.event import AccountUpdate, Arrival, Event, ListenKeyExpired, Told
 from recorder.domain.gap import Gap, GapReason, GapSource
@@ -21,6 +22,9 @@ from recorder.recording import Recording
 
 TOLERANCE = timedelta(seconds=1)
 """How far a position's ``updateTime`` may be from the time of the event that told of it."""
+
+PATIENCE = timedelta(milliseconds=500)
+"""How much later than an answer that shows a change its event may come."""
 
 _REMEMBERED = 1_000  # messages of an account
 
@@ -40,6 +44,7 @@ class _Seen:
     position_amt: Decimal
     time: datetime
     is_dated: bool
+    taken_at: datetime
 
 
 class Listening:
@@ -67,8 +72,9 @@ class Listening:
         self._recording = recording
         self._reconnected = reconnected
         self._dated = dated
-        self._told: dict[Key, _Told] = {}
+        self._told: dict[Key, list[_Told]] = {}
         self._before: Mapping[Key, PositionState] = {}
+        self._compared_at: datetime | None = None
         self._unexplained: dict[Key, _Seen] = {}
         self._heard: dict[bytes, None] = {}
         self._gaps = OpenGaps(account, GapSource.STREAM, recording)
@@ -106,9 +112,9 @@ class Listening:
             return
         if isinstance(event, AccountUpdate):
             for position in event.positions:
-                told = self._told.get(position.key)
-                if told is None or told.time <= event.time:
-                    self._told[position.key] = _Told(event.time, position.position_amt)
+                told = self._told.get(position.key, [])
+                if not told or told[-1].time <= event.time:
+                    self._told[position.key] = _recent([*told, _Told(event.time, position.position_amt)])
         self._recording.record_event(Told(self.account, arrival, event))
 
     def _is_repeated(self, event: Event) -> bool:
@@ -144,32 +150,48 @@ class Listening:
     def is_dead(self, snapshot: Snapshot) -> bool:
         """Whether an ok *snapshot* proves that the stream does not tell what happens.
 
-        It does when a change that the snapshot before showed is still not told of: events may come a little after
-        the answer that shows the same, but not a whole slot later.
+        It does when a change that a snapshot before showed is still not told of: events may come a little after the
+        answer that shows the same. One that is older than the last that was compared proves nothing.
         """
         before, since = self._before, self.connected_since
-        if since is None or snapshot.taken_at < since:
+        if since is None or snapshot.taken_at < max(since, self._compared_at or since):
             return False
         self._before = now = {position.key: position for position in snapshot.positions}
-        missed = [key for key, seen in self._unexplained.items() if not self._explained(key, seen)]
+        self._compared_at = snapshot.taken_at
+        open_ = {key: seen for key, seen in self._unexplained.items() if not self._explained(key, seen)}
+        missed = [key for key, seen in open_.items() if snapshot.taken_at - seen.taken_at >= PATIENCE]
         if missed:
             log.error("%s: %s moved, and the stream did not tell of it", self.account, missed)
-        self._unexplained = {}
+        self._unexplained = {} if missed else open_
         for key in before.keys() | now.keys():
             seen = _seen(now.get(key), snapshot.taken_at)
             if _moved(before.get(key), now.get(key), since) and not self._explained(key, seen):
-                self._unexplained[key] = seen
+                self._unexplained.setdefault(key, seen)
         return bool(missed)
 
     def _explained(self, key: Key, seen: _Seen) -> bool:
-        """Whether the stream told of what was *seen*, or of something later."""
+        """Whether the stream told of what was *seen*, or of something later.
+
+        An answer, and its date, can be a moment off: the state may be one that was over by then.
+        """
         told = self._told.get(key)
-        if told is None:
+        if not told:
             return False
-        is_same = told.position_amt == seen.position_amt
-        if is_same and seen.is_dated and abs(seen.time - told.time) <= TOLERANCE:
-            self._dated(seen.time - told.time)
-        return is_same or told.time > seen.time
+        last = told[-1]
+        if last.position_amt == seen.position_amt and seen.is_dated and abs(seen.time - last.time) <= TOLERANCE:
+            self._dated(seen.time - last.time)
+        if last.position_amt == seen.position_amt or last.time > seen.time:
+            return True
+        ended = pairwise(told)
+        return any(
+            state.position_amt == seen.position_amt and after.time >= seen.time - TOLERANCE for state, after in ended
+        )
+
+
+def _recent(told: list[_Told]) -> list[_Told]:
+    """What was in force at any time since ``TOLERANCE`` before the last of *told*."""
+    over = sum(after.time < told[-1].time - TOLERANCE for after in told[1:])
+    return told[over:]
 
 
 def _moved(before: PositionState | None, now: PositionState | None, since: datetime) -> bool:
@@ -183,5 +205,5 @@ def _moved(before: PositionState | None, now: PositionState | None, since: datet
 
 def _seen(state: PositionState | None, taken_at: datetime) -> _Seen:
     if state is None:
-        return _Seen(Decimal(0), taken_at, is_dated=False)
-    return _Seen(state.position_amt, state.update_time, is_dated=True)
+        return _Seen(Decimal(0), taken_at, is_dated=False, taken_at=taken_at)
+    return _Seen(state.position_amt, state.update_time, is_dated=True, taken_at=taken_at)

@@ -138,6 +138,40 @@ def test_what_changed_before_the_connection_is_no_proof() -> None:
     assert not ears.is_dead(20, ("2", -5))
 
 
+def test_two_changes_within_the_lag_of_a_row_s_date_are_no_proof(ears: Ears) -> None:
+    ears.tell(9.96, "2")
+    ears.tell(9.97, "3")  # on its way while the answer was made
+    assert not ears.is_dead(9.98, ("2", 10.0))
+    assert not ears.is_dead(20, ("3", 10.01))
+
+
+def test_an_answer_that_does_not_know_yet_of_a_position_opened_again_is_no_proof(ears: Ears) -> None:
+    ears.tell(5, "0")
+    ears.tell(9.999, "3")
+    assert not ears.is_dead(10)
+    assert not ears.is_dead(20, ("3", 9.999))
+
+
+def test_two_snapshots_within_an_event_s_delay_are_no_proof(ears: Ears) -> None:
+    assert not ears.is_dead(10, ("2", 9.999))
+    assert not ears.is_dead(10.002, ("2", 9.999))
+    ears.tell(9.999, "2")
+    assert not ears.is_dead(20, ("2", 9.999))
+
+
+def test_a_change_is_missed_though_a_second_snapshot_came_at_once(ears: Ears) -> None:
+    assert not ears.is_dead(10, ("2", 9.999))
+    assert not ears.is_dead(10.002, ("2", 9.999))
+    assert ears.is_dead(20, ("2", 9.999))
+
+
+def test_an_answer_that_comes_after_a_newer_one_is_no_proof(ears: Ears) -> None:
+    ears.tell(9, "2")
+    assert not ears.is_dead(10, ("2", 9))
+    assert not ears.is_dead(8, ("1", -50))
+    assert not ears.is_dead(20, ("2", 9))
+
+
 def test_the_difference_of_the_two_times_is_told(ears: Ears) -> None:
     ears.tell(9, "2")
     assert not ears.is_dead(10, ("2", 9.004))

@@ -177,9 +177,9 @@ class _Path:
         return likeliest and likeliest[1:]
 
     def is_outdated(self, before: Told, places: Sequence[int], state: Told, possible: Sequence[int]) -> bool:
-        """Whether *state* is an answer that did not know yet what was told *before* it."""
+        """Whether *state* was over when the one *before* it began: an answer, or its date, can be a moment off."""
         moved = state.position_amt - before.position_amt
-        return not state.begins and any(
+        return any(
             last < first and self._sums[last] - self._sums[first] == moved for last, first in product(possible, places)
         )
 
@@ -191,7 +191,7 @@ class _Path:
         reached = accumulate(fill.quantity for fill in self._steps[step].fills)
         moved = state.position_amt - before.position_amt
         return any(
-            first <= step and moved == self._sums[step] - self._sums[first] + part
+            first <= step + 1 and moved == self._sums[step] - self._sums[first] + part
             for part, first in product(reached, places)
         )
 

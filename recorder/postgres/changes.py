@@ -72,8 +72,9 @@ _RETRACT = text(f"""
 """)
 # Nobody promises that updateTime is the very time of the event, so a state that the stream told of a moment before or
 # after is the same change. Nor is a close that a snapshot implies one of its own, when the stream dates it between the
-# slot and the answer. See also recorder.postgres.events, for when the event comes second. Asked row by row, it is a
-# short range of the key; as an anti-join, PostgreSQL would read the whole table for a round of snapshots.
+# slot and the answer. Of one instant a snapshot shows the last state, whose event may be lost. See also
+# recorder.postgres.events, for when the event comes second. Asked row by row, it is a short range of the key; as an
+# anti-join, PostgreSQL would read the whole table for a round of snapshots.
 _ADD_CHANGES = f"""
     INSERT INTO recorder.change ({_CHANGE.names})
     SELECT given.* FROM ({_CHANGE.rows}) AS given
@@ -88,12 +89,13 @@ _ADD_CHANGES = f"""
           THEN given.update_time + interval '{SAME_CHANGE}' ELSE given.observed_at + interval '{SAME_CHANGE}' END
         AND told.update_time <> given.update_time
         AND CASE WHEN given.dated_by_exchange
-          THEN told.entry_price = given.entry_price ELSE given.position_amt = 0 END
+          THEN told.entry_price = given.entry_price OR given.position_amt = 0 ELSE given.position_amt = 0 END
       LIMIT 1
     ) IS NULL
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
-    DO UPDATE SET {_CHANGE.replace}, accumulated_realized = NULL
-    WHERE change.source = 'ledger' OR excluded.snapshot_time < change.snapshot_time
+    DO UPDATE SET {_CHANGE.replace}, accumulated_realized = NULL, reason = NULL, event_time = NULL
+    WHERE excluded.snapshot_time < change.snapshot_time OR change.source = 'ledger'
+      OR change.source = 'stream' AND change.position_amt <> excluded.position_amt
     RETURNING account_id, symbol, least(update_time, snapshot_time) AS "time"
 """
 _ADD = text(rebuilding_from(_ADD_CHANGES))

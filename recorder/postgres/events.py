@@ -52,7 +52,7 @@ _REPLACE = text(f"""
       CROSS JOIN LATERAL (
         SELECT c.* FROM recorder.change c
         WHERE c.account_id = given.account_id AND c.symbol = given.symbol AND c.position_side = given.position_side
-          AND c.dated_by_exchange AND c.entry_price = given.entry_price
+          AND c.dated_by_exchange AND (c.entry_price = given.entry_price OR given.position_amt = 0)
           AND c.update_time >= given.update_time - interval '{SAME_CHANGE}'
           AND c.update_time <= given.update_time + interval '{SAME_CHANGE}'
         UNION ALL
@@ -72,8 +72,10 @@ _ADD_CHANGES = text(
     INSERT INTO recorder.change ({_CHANGE.names}) {_CHANGE.rows}
     ON CONFLICT (account_id, symbol, position_side, update_time, dated_by_exchange)
     DO UPDATE SET {_CHANGE.replace}, snapshot_time = NULL
-    WHERE change.source <> 'stream'
-       OR (excluded.event_time, excluded.observed_at) >= (change.event_time, change.observed_at)
+    WHERE CASE change.source
+      WHEN 'stream' THEN (excluded.event_time, excluded.observed_at) >= (change.event_time, change.observed_at)
+      ELSE change.source = 'ledger' OR excluded.position_amt = change.position_amt
+    END
     RETURNING account_id, symbol, update_time AS "time"
     """)
 )

@@ -68,7 +68,7 @@ _FILLS = text("""
       AND "time" BETWEEN :since AND :until
     ORDER BY "time", trade_id
 """)
-# Besides the changes, the snapshots around each fill that did not have the position: it was flat.
+# Besides the changes, what the snapshots around each fill had of the position. One that had none says that it was flat.
 _TOLD = text("""
     SELECT c.update_time AS "time", coalesce(c.reason <> ALL (CAST(:not_a_fill AS text[])), true) AS begins,
            c.position_amt, c.entry_price, c.accumulated_realized, c.margin_asset, c.observed_at
@@ -81,7 +81,8 @@ _TOLD = text("""
     WHERE c.account_id = :account_id AND c.symbol = :symbol AND c.position_side = :position_side
       AND NOT c.dated_by_exchange AND c.observed_at BETWEEN :since AND :until
     UNION ALL
-    SELECT DISTINCT s.taken_at, false, 0, 0, CAST(NULL AS numeric), CAST(NULL AS text), s.taken_at
+    SELECT DISTINCT s.taken_at, false, coalesce(p.position_amt, 0), coalesce(p.entry_price, 0), CAST(NULL AS numeric),
+           p.margin_asset, s.taken_at
     FROM (
       SELECT DISTINCT "time" FROM recorder.fill
       WHERE account_id = :account_id AND symbol = :symbol AND position_side = :position_side
@@ -96,18 +97,15 @@ _TOLD = text("""
        WHERE s.account_id = :account_id AND s."time" >= step."time" AND s.outcome = 'ok'
        ORDER BY s."time" LIMIT 1)
     ) AS s
-    WHERE s.taken_at BETWEEN :since AND :until AND NOT EXISTS (
-      SELECT FROM recorder.sample p
-      WHERE p.account_id = :account_id AND p."time" = s."time" AND p.symbol = :symbol
-        AND p.position_side = :position_side AND p.position_amt <> 0
-    )
+    LEFT JOIN recorder.sample p
+      ON p.account_id = :account_id AND p."time" = s."time" AND p.symbol = :symbol
+      AND p.position_side = :position_side
+    WHERE s.taken_at BETWEEN :since AND :until
 """)
+# Of a position that was never seen; its profit was booked when it was closed.
 _MARGIN_ASSET = text("""
-    SELECT coalesce(
-      (SELECT max(margin_asset) FROM recorder.change
-       WHERE account_id = :account_id AND symbol = :symbol AND source <> 'ledger'),
-      (SELECT max(asset) FROM recorder.income
-       WHERE account_id = :account_id AND symbol = :symbol AND income_type = 'REALIZED_PNL'))
+    SELECT max(asset) FROM recorder.income
+    WHERE account_id = :account_id AND symbol = :symbol AND income_type = 'REALIZED_PNL'
 """)
 _FORGET = text("""
     DELETE FROM recorder.change

@@ -89,7 +89,7 @@ def test_a_bad_line_is_refused_by_row_and_field(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"price": "1e"}, {"id": -1}, {"commission": None}, {"maker": "no"}, {"positionSide": ""}]
+    "change", [{"price": "1e"}, {"id": -1}, {"commission": None}, {"maker": "no"}, {"side": ""}, {"positionSide": ""}]
 )
 def test_a_bad_trade_is_refused_by_row_and_field(change: dict[str, Any]) -> None:
     with pytest.raises(MalformedAnswer, match=f"userTrades: row 1: .*{next(iter(change))}"):

@@ -146,3 +146,16 @@ def test_no_digit_is_lost() -> None:
     tiny = "0." + "0" * 34 + "1"
     walked = walk([flat(0), flat(9)], [fill(1, "1000000"), fill(2, tiny), fill(3, "-" + "1000000" + tiny[1:])])
     assert [str(state.position_amt) for state in walked.rebuilt][1] == "1000000" + tiny[1:]
+
+
+def test_an_event_of_the_middle_is_refuted_though_a_snapshot_dates_the_last_state_before_it() -> None:
+    fills = [fill(5, "-1"), fill(5, "3"), fill(9, "-4")]
+    walked = walk([told(0, "2"), told(4.997, "4"), told(5, "1"), told(9, "0", "0")], fills)
+    assert walked.refuted == (at(5),)
+    require_closed(walked, [])
+
+
+def test_a_snapshot_may_date_a_change_before_the_event_of_the_one_before() -> None:
+    fills = [fill(5, "-2"), fill(5.001, "-1"), fill(9, "3")]
+    walked = walk([flat(0), told(4.998, "-3"), told(5, "-2"), flat(10)], fills)
+    require_closed(walked, [(5, "-2", "100"), (9, "0", "0")])  # the first gives way to the event of its very time

@@ -59,13 +59,19 @@ class RecorderAtWork:
         return Settings.load(file, {}, self._folder)
 
     @asynccontextmanager
-    async def recording(self, *, every: str, stream: bool = True, ledger: str | None = None) -> AsyncIterator[None]:
-        """Record while the context is open; with a stream, from when each account's is listened to and looked at."""
+    async def recording(
+        self, *, every: str, stream: bool = True, ledger: str | None = None, leads: bool = True
+    ) -> AsyncIterator[None]:
+        """Record while the context is open; with a stream, from when each account's is listened to and looked at.
+
+        One that does not lead stands by for another one that is at work already.
+        """
         stop = asyncio.Event()
         begun = datetime.now(UTC)
         service = asyncio.create_task(run(self.settings(every=every, stream=stream, ledger=ledger), stop))
         try:
-            await self._is_listening(begun, service, stream=stream)
+            if leads:
+                await self._is_listening(begun, service, stream=stream)
             yield
         finally:
             stop.set()

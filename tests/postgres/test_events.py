@@ -13,7 +13,7 @@ from recorder.domain.event import AccountUpdate, Arrival, BalanceChange, KeptEve
 from recorder.domain.fill import Fill, FillSource
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.item import Item
-from recorder.domain.position import Position
+from recorder.domain.position import NEVER, Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.recording import write
 
@@ -182,3 +182,35 @@ async def test_a_gap_can_open_and_close_in_one_batch(engine: AsyncEngine) -> Non
 
     await write(engine, [gap(None), gap(5), gap(3), gap(None)])
     assert await rows(engine, "SELECT started_at, ended_at FROM bi.gap") == [(at(1), at(3))]
+
+
+@pytest.mark.parametrize("stream_first", [True, False])
+async def test_a_snapshot_stands_over_an_event_of_its_instant_that_was_not_the_last(
+    engine: AsyncEngine, stream_first: bool
+) -> None:
+    both: list[Item] = [update(1, 10, "1"), snapshot(15, 15.1, ("3", 10))]
+    for item in both if stream_first else reversed(both):
+        await write(engine, [item])
+    assert await rows(engine, HISTORY) == [(at(10), 3, "snapshot")]
+    await write(engine, [update(2, 10, "3")])
+    assert await rows(engine, HISTORY) == [(at(10), 3, "stream")]
+
+
+async def test_a_row_that_an_event_tells_again_is_no_change(engine: AsyncEngine) -> None:
+    await write(engine, [update(1, 10, "1"), update(2, 20, "1"), update(3, 30, "0"), update(4, 40, "0")])
+    assert await rows(engine, HISTORY) == [(at(10), 1, "stream"), (at(30), 0, "stream")]
+
+
+async def test_flat_is_the_same_state_whatever_its_entry_price(engine: AsyncEngine) -> None:
+    for told in (update(1, 10, "1"), update(2, 20, "0"), snapshot(25, 25.1, ("0", 20.004))):
+        await write(engine, [told])
+    assert await rows(engine, HISTORY) == [(at(10), 1, "stream"), (at(20), 0, "stream")]
+    assert await rows(engine, "SELECT count(*) FROM recorder.change") == [(2,)]
+    await write(engine, [snapshot(35, 35.1, ("0", 30.004)), update(3, 30, "0")])
+    assert await rows(engine, "SELECT count(*) FROM recorder.change") == [(3,)]
+
+
+async def test_a_row_that_was_only_there_for_its_orders_is_no_change(engine: AsyncEngine) -> None:
+    never = (NEVER - NOON).total_seconds()
+    await write(engine, [snapshot(0, 0.1, ("0", never)), snapshot(5, 5.1, ("2", 4))])
+    assert await rows(engine, HISTORY) == [(at(4), 2, "snapshot")]

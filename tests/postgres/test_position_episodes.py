@@ -163,7 +163,7 @@ async def test_a_life_that_only_snapshots_saw_takes_the_fills_before_its_dates(e
     ]
 
 
-async def test_flat_stands_once_in_the_history_whatever_its_prices(engine: AsyncEngine) -> None:
+async def test_flat_stands_once_in_the_history_and_not_before_anything_was_held(engine: AsyncEngine) -> None:
     snapshot: dict[str, Any] = {"dated_by_exchange": False, "source": "snapshot"}
     story = Story()
     story.change(0, *BTC, "0", "0", **snapshot)
@@ -178,7 +178,6 @@ async def test_flat_stands_once_in_the_history_whatever_its_prices(engine: Async
         engine,
         "SELECT update_time, valid_to, position_amt, accumulated_realized, reason FROM bi.position_history ORDER BY 1",
     ) == [
-        (at(0), at(1), *money("0", None), None),
         (at(1), at(2), *money("1", None), None),
         (at(2), at(4), *money("0", "7"), "ORDER"),
         (at(4), at(6), *money("1", None), None),

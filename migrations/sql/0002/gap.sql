@@ -27,8 +27,14 @@ COMMENT ON VIEW bi.gap IS
   'One row per interval in which an account was not watched: nothing is known of it, which is not the same as nothing having happened. '
   'Also one per stretch in which a position moved by something that neither the event stream nor the fills tell of.';
 COMMENT ON COLUMN bi.gap.reason IS
-  'Why nobody watched: not_running (the service was down), buffer_full (the database was away for longer than the memory lasts); '
-  'of the stream also connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed). '
+  'Why nobody watched: stopped (the service was told to stop), not_running (it was killed, or lost the record of its stop), '
+  'took_over (the recorder that watched died, and another one took over), asleep (the machine slept or the process stood still), '
+  'buffer_full (the database was away for longer than the spool lasts), spool_damaged (what was observed could not be read from '
+  'disk any more), database_restored (the database lost commits that the spool held no longer); '
+  'of snapshots also exchange_unavailable (no connection or no answer), banned (the exchange wanted nothing asked: 429, 418), '
+  'weight_used_up (of the budget of a minute), key_rejected, exchange_refused (the request or its timestamp, or an answer that is '
+  'not as documented), internal_error; '
+  'of the stream also connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed).. '
   'Found afterwards: unexplained (a position had another amount than its fills add up to; between the two times its changes are not known).';
 COMMENT ON COLUMN bi.gap.repaired_by IS
   'What filled the interval afterwards: ledgers (income and fills are complete, and every change that they explain is in '

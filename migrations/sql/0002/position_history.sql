@@ -33,8 +33,8 @@ FROM (
     c.reason,
     c.source,
     c.observed_at,
-    row_number() OVER earlier = 1 AND (c.position_amt <> 0 OR c.dated_by_exchange)
-      OR c.position_amt IS DISTINCT FROM lag(c.position_amt) OVER earlier
+    c.position_amt <> lag(c.position_amt, 1, 0::numeric) OVER earlier
+      OR row_number() OVER earlier = 1 AND c.dated_by_exchange
       OR c.position_amt <> 0 AND (
         c.entry_price IS DISTINCT FROM lag(c.entry_price) OVER earlier
         OR c.break_even_price <> lag(c.break_even_price) OVER earlier
