@@ -142,7 +142,7 @@ class Service:
         every, started = self._settings.snapshot.every, datetime.now(UTC)
         due = slot_at(started, every)
         resumed = due if started - due < self._settings.snapshot.timeout else started
-        self._start_tasks(resumed, listener)
+        self._start_tasks(started, resumed, listener)
         try:
             if resumed == started:
                 self._watch.ask_all(started, Kind.START)
@@ -162,10 +162,10 @@ class Service:
         for task in ended:
             await task
 
-    def _start_tasks(self, resumed: datetime, listener: socket.socket | None) -> None:
+    def _start_tasks(self, started: datetime, resumed: datetime, listener: socket.socket | None) -> None:
         self._tasks |= {task.get_name(): task for task in self._client.tasks}
         self._start("recording", self._recording.run())
-        self._start("housekeeping", self._keep_house(resumed))
+        self._start("housekeeping", self._keep_house(started, resumed))
         for account, stream in self._streams.items():
             self._start(f"stream of {account}", stream.run())
         if self._settings.ledger.enabled:
@@ -203,12 +203,12 @@ class Service:
         if snapshot.ok and listening and listening.is_dead(snapshot):
             self._streams[snapshot.account].renew()
 
-    async def _keep_house(self, resumed: datetime) -> None:
+    async def _keep_house(self, started: datetime, resumed: datetime) -> None:
         """Write down the time in which nobody watched, then keep partitions ahead of need."""
         while True:
             try:
                 await prepare_partitions(self._engine, resumed, resumed + AHEAD)
-                await self._own_up(resumed)
+                await self._own_up(started, resumed)
                 break
             except StorageError:
                 await asyncio.sleep(_TRY_AGAIN.total_seconds())
@@ -220,13 +220,13 @@ class Service:
             except StorageError as error:
                 log.warning("partitions could not be prepared, which loses nothing: %s; %s", error.what, error.why)
 
-    async def _own_up(self, resumed: datetime) -> None:
+    async def _own_up(self, started: datetime, resumed: datetime) -> None:
         """Record as gaps the time since each account was last watched, and which slots are due from now on."""
         every = self._settings.snapshot.every
         names = [each.account for each in self._accounts]
         with storage_errors():
             async with self._engine.begin() as connection:
-                watched = await last_watched(connection, names, resumed)
+                watched = await last_watched(connection, names, resumed, started)
                 await write_schedule(connection, names, resumed, every)
         for last in watched:
             if listening := self._listening.get(last.account):

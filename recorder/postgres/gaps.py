@@ -36,7 +36,7 @@ _LAST_WATCHED = text("""
     ) AS schedule ON true
     LEFT JOIN LATERAL (
       SELECT s.state, s.since FROM recorder.stream s
-      WHERE s.account_id = a.id AND s.since < :before
+      WHERE s.account_id = a.id AND s.since < :started
       ORDER BY s.since DESC, s.state <> 'connected' DESC LIMIT 1
     ) AS stream ON true
     WHERE a.name = ANY (CAST(:names AS text[]))
@@ -81,7 +81,12 @@ async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], g
         )
 
 
-async def last_watched(connection: AsyncConnection, accounts: Sequence[str], before: datetime) -> list[LastWatched]:
-    """Return until when each account was watched before *before*; those without any snapshot are left out."""
-    rows = await connection.execute(_LAST_WATCHED, {"names": list(accounts), "before": before})
-    return [LastWatched(**row) for row in rows.mappings()]
+async def last_watched(
+    connection: AsyncConnection, accounts: Sequence[str], before: datetime, started: datetime
+) -> list[LastWatched]:
+    """Return until when each account was watched by processes before the one that *started* then.
+
+    Snapshots count that are older than *before*, its first slot; accounts without any are left out.
+    """
+    given = {"names": list(accounts), "before": before, "started": started}
+    return [LastWatched(**row) for row in (await connection.execute(_LAST_WATCHED, given)).mappings()]

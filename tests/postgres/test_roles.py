@@ -209,7 +209,7 @@ async def test_a_writer_does_all_that_the_service_does(writer: Login) -> None:
         )
         await write(engine, [gap])
         async with engine.connect() as connection:
-            (last,) = await last_watched(connection, ["main"], NOON + timedelta(days=1))
+            (last,) = await last_watched(connection, ["main"], NOON + timedelta(days=1), NOON + timedelta(days=1))
         assert last.last_snapshot == NOON + 5 * MINUTE
         async with engine.begin() as connection:
             await write_schedule(connection, ["main"], NOON, MINUTE)
