@@ -14,7 +14,7 @@ from recorder.domain.snapshot import Kind, Snapshot
 from recorder.domain.stream import LossReason, StreamState
 from recorder.listening import Listening
 from recorder.metrics import Metrics
-from recorder.postgres.gaps import LastWatched
+from recorder.postgres.gaps import Beginning, LastWatched
 from recorder.recording import Recording
 from recorder.sampling import Sampling
 from recorder.supervision import Supervision
@@ -62,13 +62,14 @@ class Duty:
     """Listens to one account and takes note of what came of its slots, which the watch asks for.
 
     Attributes:
-        since: When its first snapshot was due.
+        beginning: When it began.
         reason: Why nobody watched right before; for the gap that may be between then and what was recorded last.
     """
 
     def __init__(self, credentials: Credentials, tools: Tools, *, since: datetime, reason: GapReason) -> None:
+        """*since* is when the first snapshot is due."""
         self.account = credentials.account
-        self.since = since
+        self.beginning = Beginning(account=self.account, since=since, began=tools.clock())
         self.reason = reason
         self._tools = tools
         self._sampling = Sampling(
@@ -109,8 +110,8 @@ class Duty:
         self._sampling.note(snapshot)
         if not self._tools.stream:
             return
-        if snapshot.taken_at - self.since > _CONNECTING:
-            self._listening.expected_since(self.since)
+        if snapshot.taken_at - self.beginning.since > _CONNECTING:
+            self._listening.expected_since(self.beginning.since)
         if snapshot.ok and self._listening.is_dead(snapshot):
             self._stream.renew()
 
@@ -121,12 +122,12 @@ class Duty:
     def own_up(self, last: LastWatched | None, gaps: Sequence[Gap]) -> None:
         """Say what was not covered between what the tables have of the account and the beginning of this duty."""
         every = (last and last.every) or self._tools.every
-        missed = last is not None and slot_at(last.last_snapshot, every) + every < self.since
-        before = [gap for gap in gaps if gap.started_at < self.since]
+        missed = last is not None and slot_at(last.last_snapshot, every) + every < self.beginning.since
+        before = [gap for gap in gaps if gap.started_at < self.beginning.since]
         sampled = [gap for gap in before if gap.source is GapSource.SNAPSHOT]
         self._sampling.take_over(sampled, last_ok=last.last_ok if last else None, missed=missed)
         if last and missed:
-            log.warning("%s was not watched from %s to %s", self.account, last.last_snapshot, self.since)
+            log.warning("%s was not watched from %s to %s", self.account, last.last_snapshot, self.beginning.since)
             if not sampled:
                 self._sampling.not_covered_since(last.last_ok or last.last_snapshot, self.reason)
         heard = [gap for gap in before if gap.source is GapSource.STREAM]
@@ -141,7 +142,7 @@ class Duty:
         """Say that nobody is meant to listen any more: no time from now on is a gap."""
         self._tools.recording.record_stream_state(StreamState(self.account, "disabled", last.last_listened))
         for gap in gaps:
-            self._tools.recording.record_gap(replace(gap, ended_at=self.since))
+            self._tools.recording.record_gap(replace(gap, ended_at=self.beginning.since))
 
     def take_over(self, gaps: Sequence[Gap]) -> None:
         """End what is open in the tables and not known here: another recorder that watched before wrote it late."""

@@ -75,14 +75,14 @@ class Housekeeping:
 
     async def _own_up(self) -> None:
         duties = dict(self._duties)
-        strange = {name: duties[name].since for name in self._strange & duties.keys()}
+        strange = {name: duties[name].beginning for name in self._strange & duties.keys()}
         if strange:
             await self._recording.inherited_is_committed()  # or what waits in the spool would look unwatched
         with storage_errors():
             async with self._engine.begin() as connection:
-                last = await last_watched(connection, strange)
-                for name, since in strange.items():
-                    await write_schedule(connection, [name], since, self._every)
+                last = await last_watched(connection, list(strange.values()))
+                for name, beginning in strange.items():
+                    await write_schedule(connection, [name], beginning.since, self._every)
                 gaps = await open_gaps(connection, duties)
         for name, duty in duties.items():
             left = [gap for gap in gaps if gap.account == name]

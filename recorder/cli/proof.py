@@ -20,6 +20,7 @@ from recorder.postgres.verification.audit import Progress as Step
 from recorder.postgres.verification.audit import Result, audit
 
 _STYLES = {"ok": "green", "violated": "bold red", "notice": "yellow", "nothing": "dim"}
+_ALWAYS_THERE = {"objects", "constraints", "partitions"}
 _EXAMPLES = {"check": "check", "account": "account", "time": "time", "symbol": "symbol", "what": "what"}
 
 
@@ -83,7 +84,7 @@ def print_results(results: Sequence[Result]) -> None:
     if examples:
         stdout().print()
         print_table(examples, _EXAMPLES, empty="")
-    if not any(result.answer.checked for result in results if result.check.unit not in {"objects", "constraints"}):
+    if not any(result.answer.checked for result in results if result.check.unit not in _ALWAYS_THERE):
         lines(["Nothing is recorded yet: there was nothing to check."])
 
 

@@ -25,6 +25,8 @@ from recorder.logs import configure_logging
 from recorder.postgres import questions
 from recorder.postgres.database import open_database
 from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.schedules import write_schedule
+from recorder.postgres.verification.audit import audit
 from recorder.recording import write
 from recorder.service import run
 from recorder.simulator.exchange import Simulator
@@ -108,6 +110,8 @@ def _settings(folder: Path, exchange: Simulator) -> Settings:
 async def _record_past(engine: AsyncEngine, world: World, until: datetime, stop: asyncio.Event) -> None:
     slots = list(slots_between(world.now, until, _PAST_EVERY))
     await prepare_partitions(engine, world.now, until)
+    async with engine.begin() as connection:
+        await write_schedule(connection, list(world.accounts), world.now, _PAST_EVERY)
     with Progress(
         TextColumn("Recording simulated days"),
         BarColumn(),
@@ -188,3 +192,11 @@ async def _summarize(engine: AsyncEngine, since: datetime) -> None:
     span = Span(since=since, until=datetime.now(UTC))
     curves = await read_curves(engine, _CURVE_ACCOUNT, None, span, POINTS)
     print_curves([curve for curve in curves if curve.asset == _CURVE_ASSET])
+    stdout().print("\nIs it whole? recorder verify", style="bold")
+    results = await audit(engine)
+    asked = [result for result in results if result.answer.checked]
+    broken = [result.check.name for result in asked if result.is_violated]
+    stdout().print(
+        f"{len(asked)} checks of slots, samples, history, gaps and books: "
+        + (f"violated: {', '.join(broken)}" if broken else "no violation")
+    )

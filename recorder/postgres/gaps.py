@@ -1,6 +1,6 @@
 """Gaps: written once, found from what is recorded."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,26 +23,27 @@ _LAST_WATCHED = text("""
            CASE WHEN stream.state = 'connected' THEN greatest(stream.since, last."time")
                 ELSE coalesce(stream.since, last."time") END AS last_listened,
            stream.state IS NOT NULL AS was_listened_to
-    FROM unnest(CAST(:names AS text[]), CAST(:befores AS timestamptz[])) AS wanted (name, before)
+    FROM unnest(CAST(:names AS text[]), CAST(:since AS timestamptz[]), CAST(:began AS timestamptz[]))
+      AS wanted (name, since, began)
     JOIN recorder.account a ON a.name = wanted.name
     CROSS JOIN LATERAL (
       SELECT s."time" FROM recorder.snapshot s
-      WHERE s.account_id = a.id AND s."time" < wanted.before
+      WHERE s.account_id = a.id AND s."time" < wanted.since
       ORDER BY s."time" DESC LIMIT 1
     ) AS last
     LEFT JOIN LATERAL (
       SELECT s."time" FROM recorder.snapshot s
-      WHERE s.account_id = a.id AND s."time" < wanted.before AND s.outcome = 'ok'
+      WHERE s.account_id = a.id AND s."time" < wanted.since AND s.outcome = 'ok'
       ORDER BY s."time" DESC LIMIT 1
     ) AS last_ok ON true
     LEFT JOIN LATERAL (
       SELECT s.every FROM recorder.schedule s
-      WHERE s.account_id = a.id AND s.since < wanted.before
+      WHERE s.account_id = a.id AND s.since < wanted.since
       ORDER BY s.since DESC LIMIT 1
     ) AS schedule ON true
     LEFT JOIN LATERAL (
       SELECT s.state, s.since FROM recorder.stream s
-      WHERE s.account_id = a.id AND s.since < wanted.before
+      WHERE s.account_id = a.id AND s.since < wanted.began
       ORDER BY s.since DESC, s.state <> 'connected' DESC LIMIT 1
     ) AS stream ON true
 """)
@@ -56,6 +57,20 @@ _OPEN = text("""
 
 _REASONS = {str(reason): reason for reason in GapReason}
 """A later version may know more of them; ending a gap leaves its reason as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """When an account began to be watched here.
+
+    Attributes:
+        since: The time of its first snapshot: only earlier ones are another's.
+        began: When that was asked for: until then others may have listened.
+    """
+
+    account: str
+    since: datetime
+    began: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +113,14 @@ async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], g
         )
 
 
-async def last_watched(connection: AsyncConnection, before: Mapping[str, datetime]) -> dict[str, LastWatched]:
-    """Return until when each account was watched before that time; those without any snapshot are left out."""
-    rows = await connection.execute(_LAST_WATCHED, {"names": list(before), "befores": list(before.values())})
+async def last_watched(connection: AsyncConnection, beginnings: Sequence[Beginning]) -> dict[str, LastWatched]:
+    """Return until when each account was watched before; those without any snapshot are left out."""
+    given = {
+        "names": [each.account for each in beginnings],
+        "since": [each.since for each in beginnings],
+        "began": [each.began for each in beginnings],
+    }
+    rows = await connection.execute(_LAST_WATCHED, given)
     return {row["account"]: LastWatched(**row) for row in rows.mappings()}
 
 

@@ -30,8 +30,10 @@ async def test_the_demo_records_shows_it_and_leaves_nothing_behind(open_folder: 
         "Held now: bi.position_latest",
         "The newest changes: bi.position_history",
         "What it earned: bi.pnl_series",
+        "Is it whole? recorder verify",
     ]
-    for section in sections:
+    assert sections[-1].endswith("checks of slots, samples, history, gaps and books: no violation\n")
+    for section in sections[:-1]:
         assert len(section.splitlines()) > 2, section
     _, header, hedge, main = sections[0].splitlines()
     assert header.split()[:4] == ["account", "ok", "snapshots", "failed"]

@@ -13,7 +13,7 @@ from recorder.domain.snapshot import Outcome
 from recorder.postgres import questions
 from recorder.postgres.database import require_schema
 from recorder.postgres.engine import create_engine
-from recorder.postgres.gaps import last_watched, open_gaps
+from recorder.postgres.gaps import Beginning, last_watched, open_gaps
 from recorder.postgres.roles import READER, WRITER, WRITER_RIGHTS, create_roles
 from recorder.postgres.samples import prepare_partitions
 from recorder.postgres.schedules import write_schedule
@@ -82,8 +82,9 @@ async def test_a_writer_does_all_that_the_service_does(writer: Login) -> None:
             account="other", source=GapSource.SNAPSHOT, started_at=NOON, ended_at=None, reason=GapReason.NOT_RUNNING
         )
         await write(engine, [gap])
+        tomorrow = NOON + timedelta(days=1)
         async with engine.connect() as connection:
-            watched = await last_watched(connection, {"main": NOON + timedelta(days=1)})
+            watched = await last_watched(connection, [Beginning(account="main", since=tomorrow, began=tomorrow)])
             assert await open_gaps(connection, ["main", "other"]) == [gap]
         assert (watched["main"].last_snapshot, watched["main"].last_ok) == (NOON + 5 * MINUTE, NOON + 4 * MINUTE)
         async with engine.begin() as connection:

@@ -1,14 +1,14 @@
 """The audit: all checks, one after the other, of one state of the database."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from recorder.exceptions import StorageUnavailable
+from recorder.exceptions import RecorderError, StorageUnavailable
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.roles import READER, WRITER
 from recorder.postgres.schema import current_revision, require_revision
@@ -41,6 +41,9 @@ CHECKS = (
     FILLS,
     OPEN_END,
 )
+
+EXAMPLES = 5
+"""So many places are named of each violation, unless more are asked for."""
 
 # The months of samples are read one after the other, each within this memory: more goes through PostgreSQL's disk.
 _SETTINGS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL jit = off")
@@ -97,7 +100,7 @@ async def audit(
     *,
     account: str | None = None,
     since: datetime | None = None,
-    examples: int = 5,
+    examples: int = EXAMPLES,
     tell: Callable[[Progress], None] = lambda _: None,
 ) -> list[Result]:
     """Put every check to one state of the database, which is not written to; what is recorded meanwhile is not seen.
@@ -105,25 +108,26 @@ async def audit(
     Raises ``SchemaMismatch``, or another ``StorageError`` when the role may not read the tables.
     """
     with storage_errors():
-        readable = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        async with readable.connect() as connection:
-            for setting in _SETTINGS:
-                await connection.execute(text(setting))
-            await _require_rights(connection)
-            require_revision(await current_revision(connection))
-            months = await _months(connection, account, since)
-            return await _put_all(connection, months, account=account, since=since, examples=examples, tell=tell)
+        state = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        async with state.connect() as connection:
+            return await audit_in(connection, account=account, since=since, examples=examples, tell=tell)
 
 
-async def _put_all(
+async def audit_in(
     connection: AsyncConnection,
-    months: Sequence[tuple[datetime, datetime]],
     *,
-    account: str | None,
-    since: datetime | None,
-    examples: int,
-    tell: Callable[[Progress], None],
+    account: str | None = None,
+    since: datetime | None = None,
+    examples: int = EXAMPLES,
+    tell: Callable[[Progress], None] = lambda _: None,
 ) -> list[Result]:
+    """Put every check to what the transaction of *connection* sees."""
+    for setting in _SETTINGS:
+        await connection.execute(text(setting))
+    await _require_rights(connection)
+    require_revision(await current_revision(connection))
+    await _require_account(connection, account)
+    months = await _months(connection, account, since)
     steps = sum(len(months) if check.by_month else 1 for check in CHECKS)
     done = 0
     results = []
@@ -145,6 +149,15 @@ async def _require_rights(connection: AsyncConnection) -> None:
             "this role may not read the tables of schema recorder",
             why=f"a member of {READER} sees schema bi alone, and what must be proved lies behind it",
             fix=f"verify as a member of {WRITER}, or as the owner of the schema: see recorder db roles",
+        )
+
+
+async def _require_account(connection: AsyncConnection, account: str | None) -> None:
+    recorded = set(await connection.scalars(text("SELECT name FROM recorder.account")))
+    if account is not None and account not in recorded:
+        raise RecorderError(
+            f"nothing is recorded of an account {account!r}",
+            why=f"recorded are: {', '.join(sorted(recorded)) or 'none'}",
         )
 
 

@@ -2,10 +2,10 @@
 
 from recorder.postgres.verification.check import Check
 
-# The balances of a snapshot are answered within seconds of taken_at, nobody knows when exactly; and the exchange dates a
-# funding fee with the full hour, but books it up to a minute later. So wallets are compared at quiet moments alone: at
-# those with no line of the asset's ledger close enough to be on either side. Between two of them the wallet has moved by
-# what was booked in between, whatever the type of it.
+# The balances of a snapshot are answered within seconds of taken_at, nobody knows when exactly; and the exchange dates
+# a funding fee with the full hour, but books it up to a minute later. So wallets are compared at quiet moments alone:
+# those with no line of the asset's ledger close enough to be on either side. Between two of them the wallet has moved
+# by what was booked in between, whatever the type of it.
 _QUIET = """
     ledger AS (
       SELECT c.id, c.name, l.complete_since, l.complete_until
@@ -17,7 +17,8 @@ _QUIET = """
       CROSS JOIN given
       JOIN recorder.snapshot s ON s.account_id = l.id AND s."time" >= given.since
       WHERE s.outcome = 'ok' AND s.balance_outcome = 'ok'
-        AND s.taken_at >= l.complete_since + interval '1 minute' AND s.taken_at <= l.complete_until - interval '5 seconds'
+        AND s.taken_at >= l.complete_since + interval '1 minute'
+        AND s.taken_at <= l.complete_until - interval '5 seconds'
     ), asset AS (
       SELECT b.account_id AS id, b.asset
       FROM recorder.balance b CROSS JOIN given
@@ -80,7 +81,7 @@ BOOKS = Check(
 
 PROFIT = Check(
     name="profit",
-    question="Is the profit in all (realised, commission, funding) the change of equity less transfers and unrealised profit?",
+    question="Is what was realised, paid and funded the change of equity less transfers and unrealised profit?",
     unit="assets",
     tables=f"""{_QUIET}, ends AS (
       SELECT q.id, q.asset, q."time", q.at, q.wallet,
@@ -102,7 +103,8 @@ PROFIT = Check(
     ), earned AS (
       SELECT s.id, s.asset, sum(e.realized_profit + e.commission + e.funding) AS profit
       FROM span s
-      JOIN recorder.earning e ON e.account_id = s.id AND e.asset = s.asset AND e."time" > s.since AND e."time" <= s.until
+      JOIN recorder.earning e
+        ON e.account_id = s.id AND e.asset = s.asset AND e."time" > s.since AND e."time" <= s.until
       GROUP BY s.id, s.asset
     ), moved AS (
       SELECT s.id, s.asset, sum(i.income) AS transfers

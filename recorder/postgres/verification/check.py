@@ -29,7 +29,8 @@ class Check:
         tables: More of a ``WITH`` list, for all other pieces.
         checked: How much was checked: an expression.
         comparable_of: How much there is, where not all of it can be checked: an expression.
-        wrong: A ``SELECT`` of what violates: ``account``, ``time`` and ``symbol`` (each may be null), and what *saying* needs.
+        wrong: A ``SELECT`` of what violates: ``account``, ``time`` and ``symbol`` (each may be null), and whatever
+            *saying* needs.
         saying: What is wrong with such a row, in words: an expression of its columns.
         by_month: Ask each month by itself: for what reads samples.
         is_violation: Whether what was found breaks a promise; else it is worth telling, and no more.

@@ -27,7 +27,9 @@ GAPS = Check(
         FROM told
       ) AS pair
       WHERE ended_at < started_at OR started_at < ended_before""",
-    saying="source || ' gap, ' || reason || CASE WHEN is_reversed THEN ': ends before it starts' ELSE ': overlaps the one before' END",
+    saying="""
+      source || ' gap, ' || reason
+      || CASE WHEN is_reversed THEN ': ends before it starts' ELSE ': overlaps the one before' END""",
 )
 
 OPEN_GAPS = Check(

@@ -2,18 +2,21 @@
 
 from recorder.postgres.verification.check import Check
 
-# A snapshot's answer was true at some moment between sending and receiving, and changes are dated by the exchange, by the
-# stream (which may differ by a second: recorder.postgres.changes.SAME_CHANGE) or by the slot: what it shows must have been
-# in force at some moment from opens to closes. An answer may lag behind by some seconds more.
+# A snapshot's answer was true at some moment between sending and receiving, and changes are dated by the exchange, by
+# the stream (which may differ by a second: recorder.postgres.changes.SAME_CHANGE) or by the slot: what it shows must
+# have been in force at some moment from opens to closes. An answer may lag behind by some seconds more.
 #
-# Comparing each sample with the history would be a look-up for each. Instead the samples of a position that show one and
-# the same state are one stretch, and so are the snapshots without the position in between, which say that it was flat.
-# Of a stretch without holes, over which one state of the history is in force from the first window to the last, every
-# sample agrees; only what remains in doubt is looked at one by one.
+# Comparing each sample with the history would be a look-up for each. Instead the samples of a position that show one
+# and the same state are one stretch, and so are the snapshots without the position in between, which say that it was
+# flat. Of a stretch without holes, over which one state of the history is in force from the first window to the last,
+# every sample agrees; only what remains in doubt is looked at one by one.
+#
+# A place is the number of a snapshot, unique over all accounts: joined by one column, the planner, which knows nothing
+# of what is made up on the way, has no bad choice.
 _HISTORY = """
     snap AS MATERIALIZED (
       SELECT account_id, "time", opens, closes,
-             row_number() OVER earlier AS place,
+             account_id * CAST(4294967296 AS bigint) + row_number() OVER earlier AS place,
              max(opens) OVER earlier AS latest_opening,
              min(closes) OVER (PARTITION BY account_id ORDER BY "time" DESC) AS earliest_closing
       FROM (
@@ -21,16 +24,17 @@ _HISTORY = """
                least(s."time", s.taken_at - half - interval '1 second') AS opens,
                greatest(s."time", s.taken_at + half + interval '1 second') AS closes
         FROM chosen c
-        CROSS JOIN given
-        JOIN recorder.snapshot s ON s.account_id = c.id AND s."time" >= given.since AND s."time" < given.until
+        JOIN recorder.snapshot s ON s.account_id = c.id
         CROSS JOIN LATERAL make_interval(secs => s.duration_ms / 2000.0) AS half
         WHERE s.outcome = 'ok'
+          AND s."time" >= CAST(:since AS timestamptz) AND s."time" < CAST(:until AS timestamptz)
       ) AS asked
       WINDOW earlier AS (PARTITION BY account_id ORDER BY "time")
     ), seen AS MATERIALIZED (
       SELECT p.account_id, p.symbol, p.position_side, p.update_time, p.position_amt,
              CASE WHEN p.position_amt = 0 THEN 0 ELSE p.entry_price END AS entry_price,
-             min(s.place) AS first, max(s.place) AS last, count(*) AS samples
+             min(s.place) AS first, max(s.place) AS last, count(*) AS samples,
+             min(s.closes) AS earliest_closing, max(s.opens) AS latest_opening
       FROM recorder.sample p
       JOIN snap s ON s.account_id = p.account_id AND s."time" = p."time"
       WHERE p."time" >= CAST(:since AS timestamptz) AND p."time" < CAST(:until AS timestamptz)
@@ -51,7 +55,9 @@ _HISTORY = """
         SELECT DISTINCT account_id, symbol, position_side, CAST('-infinity' AS timestamptz), false, 0, 0,
                CAST(NULL AS timestamptz)
         FROM (
-          SELECT account_id, symbol, position_side FROM told UNION ALL SELECT account_id, symbol, position_side FROM seen
+          SELECT account_id, symbol, position_side FROM told
+          UNION ALL
+          SELECT account_id, symbol, position_side FROM seen
         ) AS known
       ) AS state
       WINDOW earlier AS (PARTITION BY account_id, symbol, position_side ORDER BY begins, dated_by_exchange)
@@ -67,32 +73,41 @@ _HISTORY = """
     ), covered AS (
       SELECT account_id, symbol, position_side, first, last FROM seen
       UNION ALL
-      SELECT h.account_id, h.symbol, h.position_side, n.snapshots + 1, NULL
+      SELECT h.account_id, h.symbol, h.position_side, edge.place, edge.place
       FROM (SELECT DISTINCT account_id, symbol, position_side FROM held) AS h
-      JOIN (SELECT account_id, count(*) AS snapshots FROM snap GROUP BY account_id) AS n ON n.account_id = h.account_id
-    ), stretch AS (
-      SELECT account_id, symbol, position_side, position_amt, entry_price, first, last, samples FROM seen
-      UNION ALL
-      SELECT account_id, symbol, position_side, 0, 0, covered_before + 1, first - 1, first - 1 - covered_before
+      JOIN (SELECT account_id, min(place) AS first, max(place) AS last FROM snap GROUP BY account_id) AS places
+        ON places.account_id = h.account_id
+      CROSS JOIN LATERAL (VALUES (places.first - 1), (places.last + 1)) AS edge (place)
+    ), absent AS (
+      SELECT account_id, symbol, position_side, covered_before + 1 AS first, first - 1 AS last
       FROM (
-        SELECT *, coalesce(max(last) OVER (
+        SELECT *, max(last) OVER (
           PARTITION BY account_id, symbol, position_side ORDER BY first, last
           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ), 0) AS covered_before
+        ) AS covered_before
         FROM covered
       ) AS pair
       WHERE first - 1 > covered_before
+    ), stretch AS MATERIALIZED (
+      SELECT account_id, symbol, position_side, position_amt, entry_price, first, last, samples,
+             earliest_closing, latest_opening
+      FROM seen
+      UNION ALL
+      SELECT a.account_id, a.symbol, a.position_side, 0, 0, a.first, a.last, a.last - a.first + 1,
+             begins.earliest_closing, ends.latest_opening
+      FROM absent a
+      JOIN snap AS begins ON begins.place = a.first
+      JOIN snap AS ends ON ends.place = a.last
     ), doubtful AS (
+      SELECT account_id, symbol, position_side, first, last FROM stretch
+      EXCEPT
       SELECT s.account_id, s.symbol, s.position_side, s.first, s.last
       FROM stretch s
-      JOIN snap AS begins ON begins.account_id = s.account_id AND begins.place = s.first
-      JOIN snap AS ends ON ends.account_id = s.account_id AND ends.place = s.last
-      WHERE s.samples <> s.last - s.first + 1 OR NOT EXISTS (
-        SELECT FROM in_force f
-        WHERE f.account_id = s.account_id AND f.symbol = s.symbol AND f.position_side = s.position_side
-          AND f.position_amt = s.position_amt AND f.entry_price = s.entry_price
-          AND f.begins <= begins.earliest_closing AND f.ends > ends.latest_opening
-      )
+      JOIN in_force f
+        ON f.account_id = s.account_id AND f.symbol = s.symbol AND f.position_side = s.position_side
+        AND f.position_amt = s.position_amt AND f.entry_price = s.entry_price
+        AND f.begins <= s.earliest_closing AND f.ends > s.latest_opening
+      WHERE s.samples = s.last - s.first + 1
     ), looked_at AS (
       SELECT d.account_id, d.symbol, d.position_side, s."time", s.opens - interval '10 seconds' AS opens,
              greatest(s.closes, p.update_time + interval '1 second') AS closes,
@@ -102,7 +117,7 @@ _HISTORY = """
         SELECT DISTINCT account_id, symbol, position_side, place
         FROM doubtful CROSS JOIN LATERAL generate_series(first, last) AS place
       ) AS d
-      JOIN snap s ON s.account_id = d.account_id AND s.place = d.place
+      JOIN snap s ON s.place = d.place
       LEFT JOIN recorder.sample p
         ON p.account_id = d.account_id AND p."time" = s."time" AND p.symbol = d.symbol
         AND p.position_side = d.position_side
@@ -116,10 +131,11 @@ HISTORY = Check(
     by_month=True,
     tables=_HISTORY,
     checked="SELECT coalesce(sum(samples), 0)::bigint FROM seen",
-    # Not wrong: an answer older than what the history knew of a later change from another snapshot, or from the stream and
-    # then from a snapshot; and an answer without a position of which only a later snapshot told that it was open then.
+    # Not wrong: an answer older than what the history knew of a later change from another snapshot, or from the stream
+    # and then from a snapshot; nor an answer without a position that only a later snapshot told was open then.
     wrong="""
-      SELECT c.name AS account, l."time", l.symbol, l.position_side, l.account_id, l.closes, l.position_amt, l.entry_price
+      SELECT c.name AS account, l."time", l.symbol, l.position_side, l.account_id, l.closes,
+             l.position_amt, l.entry_price
       FROM looked_at l
       JOIN chosen c ON c.id = l.account_id
       WHERE NOT EXISTS (

@@ -2,8 +2,8 @@
 
 from recorder.postgres.verification.check import Check
 
-# The newest two slots may still be on their way into the database. An account's slots end with its newest snapshot: what
-# comes after it is a gap that the next start writes.
+# The newest two slots may still be on their way into the database. An account's slots end with its newest snapshot:
+# what comes after it is a gap that the next start writes.
 _DUE = """
     plan AS (
       SELECT c.id, c.name, s.every,
@@ -15,7 +15,9 @@ _DUE = """
     ), due AS (
       SELECT p.id, p.name, p.every,
              date_bin(p.every, p.since - interval '1 microsecond', 'epoch') + p.every AS first,
-             date_bin(p.every, least(p.until - interval '1 microsecond', last."time", now() - 2 * p.every), 'epoch') AS last
+             date_bin(
+               p.every, least(p.until - interval '1 microsecond', last."time", now() - 2 * p.every), 'epoch'
+             ) AS last
       FROM plan p
       CROSS JOIN LATERAL (
         SELECT s."time" FROM recorder.snapshot s WHERE s.account_id = p.id ORDER BY s."time" DESC LIMIT 1

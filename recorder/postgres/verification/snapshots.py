@@ -11,8 +11,8 @@ SNAPSHOTS = Check(
       taken AS (
         SELECT c.id, c.name, s."time", s.outcome, s.position_count
         FROM chosen c
-        CROSS JOIN given
-        JOIN recorder.snapshot s ON s.account_id = c.id AND s."time" >= given.since AND s."time" < given.until
+        JOIN recorder.snapshot s ON s.account_id = c.id
+        WHERE s."time" >= CAST(:since AS timestamptz) AND s."time" < CAST(:until AS timestamptz)
       ), counted AS (
         SELECT p.account_id, p."time", count(*) AS samples, min(p.symbol) AS symbol
         FROM recorder.sample p

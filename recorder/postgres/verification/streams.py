@@ -4,7 +4,7 @@ from recorder.postgres.verification.check import Check
 
 STREAMS = Check(
     name="stream",
-    question="Was every account with an event stream listened to all the time since its first connection, but for its gaps?",
+    question="Since its stream first connected, was every account listened to all the time, but for its gaps?",
     unit="states",
     # A process that is told to stop says so for who asks how fresh the data is; what counts is what the next one says.
     # Clocks of two machines meet here: a second is forgiven.

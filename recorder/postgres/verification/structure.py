@@ -16,7 +16,7 @@ _PARTITIONED = "'sample', 'balance'"
 
 KEYS = Check(
     name="keys",
-    question="Has every table its primary key, so that nothing is there twice, and are all indexes and constraints valid?",
+    question="Has every table its key, so that nothing is there twice, and is every index and constraint valid?",
     unit="constraints",
     tables=f"""
       key AS (
@@ -72,7 +72,8 @@ PARTITIONS = Check(
       )""",
     checked="SELECT count(*) FROM pg_inherits i JOIN parent ON parent.oid = i.inhparent",
     wrong=f"""
-      SELECT NULL AS account, n.month AS "time", NULL AS symbol, 'recorder.' || n.name || ': no partition of this month' AS what
+      SELECT NULL AS account, n.month AS "time", NULL AS symbol,
+             'recorder.' || n.name || ': no partition of this month' AS what
       FROM needed n
       WHERE NOT EXISTS (
         SELECT FROM pg_inherits i JOIN pg_class r ON r.oid = i.inhrelid
