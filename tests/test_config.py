@@ -521,3 +521,18 @@ def test_the_data_folder_follows_the_user_unless_a_setting_names_it(load: Load, 
     assert load(environ=KEYS | {"RECORDER_STORAGE__DATA_DIR": "/here"}).data_dir == Path("/here")
     (tmp_path / "recorder.toml").unlink()
     assert load(environ=KEYS).data_dir.name == "position-recorder"
+
+
+def test_the_spool_has_a_limit_and_a_window_with_units(load: Load) -> None:
+    assert load(ACCOUNT).storage.spool_limit == 1024**3
+    assert load(ACCOUNT).storage.replay_window == timedelta(minutes=30)
+    storage = load(f'[storage]\nspool_limit = "64MiB"\nreplay_window = "1h"\n{ACCOUNT}').storage
+    assert (storage.spool_limit, storage.replay_window) == (64 * 1024**2, timedelta(hours=1))
+    assert load(ACCOUNT, {"RECORDER_STORAGE__SPOOL_LIMIT": "2GiB"}).storage.spool_limit == 2 * 1024**3
+
+
+@pytest.mark.parametrize("size", ['"1 GB"', '"64"', '"-1MiB"', '"1KiB"', "true"])
+def test_a_limit_of_the_spool_that_is_none_is_refused_with_an_example(load: Load, size: str) -> None:
+    error = refusal(load, f"[storage]\nspool_limit = {size}\n{ACCOUNT}")
+    assert "storage.spool_limit" in error.what + error.why
+    assert "MiB" in error.fix
