@@ -84,7 +84,8 @@ _ADD_CHANGES = f"""
         AND told.position_amt = given.position_amt
         AND CASE WHEN given.dated_by_exchange
           THEN (told.entry_price = given.entry_price OR given.position_amt = 0)
-            AND told.update_time <> given.update_time AND told.update_time >= given.update_time - interval '{SAME_CHANGE}'
+            AND told.update_time <> given.update_time
+            AND told.update_time >= given.update_time - interval '{SAME_CHANGE}'
             AND told.update_time <= given.update_time + interval '{SAME_CHANGE}'
           ELSE given.position_amt = 0 AND told.update_time > given.update_time
             AND told.update_time <= given.observed_at + interval '{SAME_CHANGE}'
