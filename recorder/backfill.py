@@ -32,8 +32,8 @@ OVERLAP = timedelta(minutes=10)
 SETTLED = timedelta(minutes=1)
 """A line that happened longer ago than this is taken to have appeared."""
 
-PART = timedelta(days=7)
-"""As much as the exchange gives of its trades at once."""
+PART = timedelta(days=7) - timedelta(seconds=1)
+"""As much as the exchange gives of its trades at once: seven days, with the milliseconds at both ends."""
 
 
 @dataclass(frozen=True, slots=True)

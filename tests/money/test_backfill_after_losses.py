@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -177,6 +178,47 @@ async def test_what_is_older_is_asked_for_once_and_joins_the_newer(recorder_at: 
         asked = len(recorder.exchange.traffic.rest)
         await backfill(engine, settings)
         assert len(recorder.exchange.traffic.rest) - asked < 20
+
+
+async def test_what_is_older_goes_on_where_it_was_interrupted(recorder_at: At, engine: AsyncEngine) -> None:
+    def interrupt(reached: Reached) -> None:
+        parts.append(reached)
+        if len(parts) == 7:
+            raise Interrupted
+
+    parts: list[Reached] = []
+    async with recorder_at(past(days=0.1)) as recorder:
+        settings = recorder.settings(every="1m")
+        await backfill(engine, settings, recorder.exchange.clock.now() - timedelta(hours=1))
+        with pytest.raises(Interrupted):
+            await backfill(engine, settings, tell=interrupt)
+        ((_, _, since, until),) = [row for row in await recorder.rows(COVERAGE, account="main") if row[0] == "income"]
+        assert until - since > timedelta(days=28)
+        parts.clear()
+        with pytest.raises(Interrupted):
+            await backfill(engine, settings, tell=interrupt)
+    newest, *older = [part.missing for part in parts]
+    assert newest.since >= until - OVERLAP
+    assert [part.until for part in older] == sorted((part.until for part in older), reverse=True)
+    assert older[0].until == since
+
+
+async def test_a_service_that_is_stopped_in_a_backfill_goes_on_where_it_was(recorder_at: At) -> None:
+    async with recorder_at(past(days=0.1)) as recorder:
+        async with recorder.recording(every="1s", stream=False, ledger="1s"):
+            await recorder.until("SELECT count(*) > 0 FROM recorder.ledger")
+        ((_, _, _, until),) = [row for row in await recorder.rows(COVERAGE, account="main") if row[0] == "income"]
+        asked = len(recorder.exchange.traffic.rest)
+        async with recorder.recording(every="1s", stream=False, ledger="1s"):
+            await recorder.until("SELECT max(complete_until) > :until FROM recorder.ledger", until=until)
+    calls = list(recorder.exchange.traffic.rest)[asked:]
+    starts = [
+        datetime.fromtimestamp(int(parse_qs(call.query)["startTime"][0]) / 1000, UTC)
+        for call in calls
+        if call.account == "main" and call.method == "GET /fapi/v1/income"
+    ]
+    assert starts
+    assert min(starts) > until - OVERLAP - timedelta(seconds=1)
 
 
 async def test_an_account_whose_ledgers_fail_holds_up_no_other_and_no_snapshot(recorder_at: At) -> None:
