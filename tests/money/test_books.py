@@ -15,7 +15,9 @@ from recorder.binance.ledger import decode_fills, decode_income
 from recorder.binance.messages import decode_positions
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.postgres.accounts import account_ids
-from recorder.postgres.ledgers import write_fills, write_income
+from recorder.postgres.ledgers import Interval, Ledger, mark_complete, traded_symbols, write_fills, write_income
+from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.verification.audit import audit
 from recorder.recording import write
 from recorder.simulator.account import Account
 from recorder.simulator.scenario import LEDGER
@@ -23,6 +25,7 @@ from recorder.simulator.world import World
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS = 30 * 24
+AN_HOUR = timedelta(hours=1)
 AFTERWARDS = timedelta(seconds=10)
 """A snapshot is taken when the funding of its full hour is booked, which carries the hour's time."""
 
@@ -81,7 +84,26 @@ async def month(engine: AsyncEngine) -> World:
     return world
 
 
-async def test_the_books_of_thirty_days_balance_to_the_last_digit(engine: AsyncEngine, month: World) -> None:
+async def assert_audit_agrees(engine: AsyncEngine, month: World) -> None:
+    await prepare_partitions(engine, START, month.now)
+    async with engine.begin() as connection:
+        for account_id in (await account_ids(connection, month.accounts)).values():
+            symbols = await traded_symbols(connection, account_id)
+            for ledger in (Ledger("income"), *(Ledger("fill", symbol) for symbol in symbols)):
+                await mark_complete(connection, account_id, ledger, Interval(START - AN_HOUR, month.now + AN_HOUR))
+    results = {each.check.name: each for each in await audit(engine)}
+
+    assert {name: each.answer.examples for name, each in results.items() if each.is_violated} == {}
+    wallets = sum(len(account.wallets) for account in month.accounts.values())
+    assert results["profit"].answer.checked == wallets
+    assert results["books"].answer.checked > HOURS * wallets * 0.8
+    assert results["fills"].answer.checked > HOURS
+    assert results["history"].answer.checked > HOURS * len(month.accounts)
+
+
+async def test_the_books_of_thirty_days_balance_to_the_last_digit_and_the_audit_proves_it(
+    engine: AsyncEngine, month: World
+) -> None:
     last = START + timedelta(hours=HOURS)
     async with engine.connect() as connection:
         given = {"first": START + AFTERWARDS, "last": last + AFTERWARDS}
@@ -102,3 +124,4 @@ async def test_the_books_of_thirty_days_balance_to_the_last_digit(engine: AsyncE
         assert booked[account, asset] == (equity - first_equity) - transfers - (unrealized - first_unrealized)
         assert net_profit == equity - first_equity - transfers
     assert all(booked.values())
+    await assert_audit_agrees(engine, month)

@@ -57,9 +57,9 @@ async def test_a_record_with_lost_repeated_and_late_events_and_failed_slots_brea
     async with recorder.recording(every="1s", ledger="1s"):
         knobs.on_event(Silence(), times=None, chance=0.2)
         knobs.on_event(Repeated(), times=None, chance=0.1)
-        await slots(recorder, 8)
+        await slots(recorder, 6)
         knobs.clear()
-        knobs.on_request(Error(status=503, code=-1008, msg="busy"), times=8)
+        knobs.on_request(Error(status=503, code=-1008, msg="busy"), times=4)
         await slots(recorder, 6)
         recorder.exchange.drop_streams()
         await slots(recorder, 6)
@@ -72,15 +72,15 @@ async def test_a_record_with_restarts_and_another_schedule_breaks_no_promise(
     recorder: RecorderAtWork, engine: AsyncEngine
 ) -> None:
     async with recorder.recording(every="1s"):
-        await slots(recorder, 4)
+        await slots(recorder, 2)
     async with recorder.recording(every="1s"):
-        await slots(recorder, 4)
+        await slots(recorder, 2)
     assert await recorder.value("SELECT count(*) FROM recorder.schedule") == 2
     async with recorder.recording(every="2s", stream=False):
-        await slots(recorder, 4)
+        await slots(recorder, 2)
     await asyncio.sleep(1.1)  # a slot of the first schedule that nobody sees
     async with recorder.recording(every="1s"):
-        await slots(recorder, 4)
+        await slots(recorder, 2)
         await recorder.until(LISTENED)
     assert await recorder.value("SELECT count(*) FROM recorder.schedule") == 6
     await is_proved(engine)

@@ -56,6 +56,15 @@ async def test_an_altered_sample_contradicts_the_history(month: AsyncConnection,
     assert places(found["history"]) == [("main", f"{held.time:%d %H:%M}", held.symbol)]
 
 
+async def test_an_entry_price_that_is_shown_rounded_is_the_same(month: AsyncConnection) -> None:
+    held = await one(month, HELD_ON)
+    where = f"WHERE account_id = {MAIN} AND symbol = '{held.symbol}' AND update_time = '{held.update_time}'"
+    await do(month, f"UPDATE recorder.change SET entry_price = round(entry_price, 2), snapshot_time = NULL {where}")
+    assert await violated(month) == {}
+    await do(month, f"UPDATE recorder.change SET entry_price = entry_price + 0.01 {where}")
+    assert list(await violated(month)) == ["history"]
+
+
 async def test_a_deleted_change_contradicts_the_samples_that_show_it(month: AsyncConnection) -> None:
     change = await one(month, ITS_CHANGE)
     await do(

@@ -2,6 +2,7 @@
 
 from recorder.postgres.verification.check import Check
 
+
 # A snapshot's answer was true at some moment between sending and receiving, and changes are dated by the exchange, by
 # the stream (which may differ by a second: recorder.postgres.changes.SAME_CHANGE) or by the slot: what it shows must
 # have been in force at some moment from opens to closes. An answer may lag behind by some seconds more.
@@ -13,7 +14,15 @@ from recorder.postgres.verification.check import Check
 #
 # A place is the number of a snapshot, unique over all accounts: joined by one column, the planner, which knows nothing
 # of what is made up on the way, has no bad choice.
-_HISTORY = """
+def _same(one: str, other: str) -> str:
+    """The condition that both tell of the same state. The exchange shows entry prices rounded, not everywhere alike."""
+    digits = f"least(scale({one}.entry_price), scale({other}.entry_price))"
+    return f"""{one}.account_id = {other}.account_id AND {one}.symbol = {other}.symbol
+          AND {one}.position_side = {other}.position_side AND {one}.position_amt = {other}.position_amt
+          AND round({one}.entry_price, {digits}) = round({other}.entry_price, {digits})"""
+
+
+_HISTORY = f"""
     snap AS MATERIALIZED (
       SELECT account_id, "time", opens, closes,
              account_id * CAST(4294967296 AS bigint) + row_number() OVER earlier AS place,
@@ -70,6 +79,7 @@ _HISTORY = """
         FROM held
       ) AS numbered
       GROUP BY account_id, symbol, position_side, position_amt, entry_price, number
+      HAVING max(ends) > CAST(:since AS timestamptz) - interval '1 day'
     ), covered AS (
       SELECT account_id, symbol, position_side, first, last FROM seen
       UNION ALL
@@ -104,8 +114,7 @@ _HISTORY = """
       SELECT s.account_id, s.symbol, s.position_side, s.first, s.last
       FROM stretch s
       JOIN in_force f
-        ON f.account_id = s.account_id AND f.symbol = s.symbol AND f.position_side = s.position_side
-        AND f.position_amt = s.position_amt AND f.entry_price = s.entry_price
+        ON {_same("f", "s")}
         AND f.begins <= s.earliest_closing AND f.ends > s.latest_opening
       WHERE s.samples = s.last - s.first + 1
     ), looked_at AS (
@@ -133,15 +142,14 @@ HISTORY = Check(
     checked="SELECT coalesce(sum(samples), 0)::bigint FROM seen",
     # Not wrong: an answer older than what the history knew of a later change from another snapshot, or from the stream
     # and then from a snapshot; nor an answer without a position that only a later snapshot told was open then.
-    wrong="""
+    wrong=f"""
       SELECT c.name AS account, l."time", l.symbol, l.position_side, l.account_id, l.closes,
              l.position_amt, l.entry_price
       FROM looked_at l
       JOIN chosen c ON c.id = l.account_id
       WHERE NOT EXISTS (
         SELECT FROM held h
-        WHERE h.account_id = l.account_id AND h.symbol = l.symbol AND h.position_side = l.position_side
-          AND h.position_amt = l.position_amt AND h.entry_price = l.entry_price
+        WHERE {_same("h", "l")}
           AND h.begins <= l.closes AND h.ends > l.opens
       ) AND NOT EXISTS (
         SELECT FROM held later
@@ -151,14 +159,12 @@ HISTORY = Check(
             ELSE later.begins > l.update_time + interval '1 second'
               AND EXISTS (
                 SELECT FROM held h
-                WHERE h.account_id = l.account_id AND h.symbol = l.symbol AND h.position_side = l.position_side
-                  AND h.position_amt = l.position_amt AND h.entry_price = l.entry_price
+                WHERE {_same("h", "l")}
                   AND h.begins BETWEEN l.update_time - interval '1 second' AND l.update_time + interval '1 second'
               )
               AND (later.snapshot_time IS NOT NULL OR EXISTS (
                 SELECT FROM seen s
-                WHERE s.account_id = l.account_id AND s.symbol = l.symbol AND s.position_side = l.position_side
-                  AND s.position_amt = later.position_amt AND s.entry_price = later.entry_price
+                WHERE {_same("s", "later")}
                   AND s.update_time BETWEEN later.begins - interval '1 second' AND later.begins + interval '1 second'
               ))
           END
