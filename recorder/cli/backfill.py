@@ -9,7 +9,8 @@ def backfill(
     """Record fills and income from the exchange's own ledgers, which reach back three months.
 
     The service does this by itself, little by little; this command does it now, and from --since on also where the
-    ledgers are complete only from a later time. Interrupted, it goes on where it was.
+    ledgers are complete only from a later time. Interrupted, it goes on where it was. Changes of positions that nobody
+    saw are rebuilt from the fills.
 
     Example: recorder backfill --account main --since 30d
     """

@@ -91,7 +91,7 @@ def history(
 
 
 def gaps(since: Since = None, json: Json = False, config: Config = None, log_level: Verbosity = "warning") -> None:
-    """Show the intervals in which accounts were not watched, and why.
+    """Show the intervals in which accounts were not watched, and why, and those that the fills do not explain.
 
     Slots that were due while the service ran and failed are in bi.snapshot, each with its reason.
     """
@@ -106,6 +106,7 @@ def gaps(since: Since = None, json: Json = False, config: Config = None, log_lev
             "started_at": "from",
             "ended_at": "to",
             "reason": "reason",
+            "symbol": "symbol",
             "repaired_by": "repaired by",
         },
         empty="No gaps: every account was watched all the time.",

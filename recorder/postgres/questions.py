@@ -57,10 +57,10 @@ _HISTORY = text("""
     ORDER BY update_time, account, symbol, position_side
 """)
 _GAPS = text("""
-    SELECT account, source, started_at, ended_at, reason, repaired_by
+    SELECT account, source, started_at, ended_at, reason, symbol, position_side, repaired_by
     FROM bi.gap
     WHERE CAST(:since AS timestamptz) IS NULL OR ended_at IS NULL OR ended_at >= :since
-    ORDER BY started_at, account, source
+    ORDER BY started_at, account, source, symbol, position_side
 """)
 _FACTS = text("""
     SELECT current_setting('server_version_num')::integer / 10000 AS version,

@@ -170,6 +170,8 @@ async def test_gaps_are_told_with_their_reason_the_open_one_included(filled: Rec
             "started_at": "2026-11-20T12:00:00Z",
             "ended_at": "2026-11-20T12:03:00Z",
             "reason": "not_running",
+            "symbol": None,
+            "position_side": None,
             "repaired_by": None,
         },
         {
@@ -178,6 +180,8 @@ async def test_gaps_are_told_with_their_reason_the_open_one_included(filled: Rec
             "started_at": "2026-11-20T12:01:00Z",
             "ended_at": None,
             "reason": "buffer_full",
+            "symbol": None,
+            "position_side": None,
             "repaired_by": None,
         },
     ]
