@@ -13,10 +13,12 @@ def run(config: Config = None, log_level: Verbosity = "info") -> None:
     Two variables are enough: BINANCE_API_KEY and BINANCE_API_SECRET of a key that may only read. Everything else
     is in recorder.toml; look at it with `recorder check`.
     """
+    from recorder.cli.memory import keep_large_blocks_apart
     from recorder.cli.settings import load
     from recorder.cli.signals import stop_signals
     from recorder.service import run as serve
 
+    keep_large_blocks_apart()
     settings = load(config, log_level)
 
     async def until_stopped() -> None:
