@@ -24,6 +24,7 @@ def run(
     Two variables are enough: BINANCE_API_KEY and BINANCE_API_SECRET of a key that may only read. Everything else
     is in recorder.toml; look at it with `recorder check`.
     """
+    from recorder.cli.memory import keep_large_blocks_apart
     from recorder.cli.output import print_error
     from recorder.cli.settings import load_with_redactor
     from recorder.cli.signals import stop_signals
@@ -31,6 +32,7 @@ def run(
     from recorder.service import run as serve
     from recorder.systemd import Systemd
 
+    keep_large_blocks_apart()
     os.umask(0o077)  # whatever it writes is nobody else's, also if the shell or the init system thinks otherwise
     settings, redactor = load_with_redactor(config, log_level)
     systemd = Systemd.from_environment(os.environ)

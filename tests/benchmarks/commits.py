@@ -122,7 +122,7 @@ async def flush_times(url: str) -> list[float]:
 
 def _update_rows(event: Sent) -> Mapping[Key, tuple[Any, ...]]:
     body = event.body
-    time, event_time = _time(body["T"]), _time(body["E"])
+    time, event_time = time_of(body["T"]), time_of(body["E"])
     rows: dict[Key, tuple[Any, ...]] = {
         ("change", event.account, each["s"], each["ps"], time): (
             Decimal(each["pa"]),
@@ -144,7 +144,7 @@ def _fill_row(event: Sent) -> Mapping[Key, tuple[Any, ...]]:
     return {
         ("fill", event.account, order["s"], order["t"]): (
             order["i"],
-            _time(order["T"]),
+            time_of(order["T"]),
             order["ps"],
             order["S"],
             Decimal(order["L"]),
@@ -157,7 +157,7 @@ def _fill_row(event: Sent) -> Mapping[Key, tuple[Any, ...]]:
     }
 
 
-def _time(milliseconds: int) -> datetime:
+def time_of(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
 
 

@@ -12,13 +12,12 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 
 from recorder.postgres.embedded import embedded_postgres
-from tests.benchmarks.commits import Found, find, flush_times, settle
+from tests.benchmarks.commits import Found, find, flush_times, settle, time_of
 from tests.benchmarks.exchange_process import EVENTS_A_TRADE, ExchangeProcess, Load, Sending, exchange_process
 from tests.benchmarks.recorder_process import COMMAND, Usage, output, recorder_run, temporary_folder, write_config
 
@@ -29,7 +28,6 @@ STEADY_P50, STEADY_P99, BURST_P99 = 0.015, 0.050, 1.0  # seconds
 MEMORY_MB = 180
 _BURST = Load(events_per_second=2000, seconds=10)
 _STREAMS_WITHIN = 120  # seconds
-_BEFORE = timedelta(milliseconds=50)
 # What was recorded in the year before, of the kind that comes in now.
 _HISTORY = """
     INSERT INTO recorder.change
@@ -123,7 +121,7 @@ async def _measure(
     used = Usage.of(pid).cpu_seconds
     probes = asyncio.create_task(flush_times(url))
     sending = await exchange.send(load)
-    began = sending.events[0].at - _BEFORE
+    began = time_of(sending.events[0].body["T"])
     await settle(connection, began, len(sending.events))
     used = Usage.of(pid).cpu_seconds - used
     probes.cancel()

@@ -76,29 +76,20 @@ async def test_every_change_is_in_the_history_once_and_nothing_else(recorder_at:
     async with recorder_at(world) as recorder:
         async with recorder.recording(every="1s"):
             since = recorder.exchange.clock.now()
-<<<<<<< HEAD
-            await asyncio.sleep(LIVE)
-            until = recorder.exchange.clock.now()
-            await recorder.until(TOLD_BEYOND, until=until)  # and so all before it, since events come in their order
-=======
             await asyncio.sleep(LIVE / 2)
             befall(world, recorder.exchange.clock.now())
             await asyncio.sleep(LIVE / 2)
-            until = recorder.exchange.clock.now() - timedelta(milliseconds=500)
->>>>>>> rebuild
+            until = recorder.exchange.clock.now()
+            await recorder.until(TOLD_BEYOND, until=until)  # and so all before it, since events come in their order
         for name in world.accounts:
             told[name] = {
                 "history": await recorder.rows(HISTORY, account=name, since=since),
                 "fills": await recorder.rows(FILLS, account=name),
             }
         slots = await recorder.value(TAKEN)
-<<<<<<< HEAD
         gaps = await recorder.rows("SELECT account, source, reason FROM bi.gap WHERE reason <> 'stopped'")
-=======
-        gaps = await recorder.rows("SELECT account, source, reason FROM bi.gap")
         reasons = {row[0] for row in await recorder.rows("SELECT reason FROM bi.position_history")}
         kept = {row[0] for row in await recorder.rows("SELECT kind FROM recorder.event")}
->>>>>>> rebuild
 
     assert not gaps
     assert reasons >= {"ORDER", "ADL", "FUNDING_FEE", "MARGIN_TRANSFER"}
