@@ -18,6 +18,9 @@ from tests.faults.verdict import Case, Interval, Verdict
 from tests.service.rows import Samples, as_recorded
 
 EVERY = timedelta(seconds=1)
+UNREADABLE = frozenset({"spool_damaged", "database_restored"})
+"""Reasons of gaps that say that something may be missing, and not that all of it is."""
+VAGUE = "vague"
 UNANSWERED = frozenset({"timeout", "unreachable", "stopped", "rate_limited", "clock", "missed"})
 """Outcomes of a snapshot to which an answer may have been sent, but did not come in time."""
 
@@ -84,9 +87,12 @@ async def judge(
     for event in exchange.traffic.events:
         sent[event.account].add(event.text)
     for name, account in exchange.world.accounts.items():
-        intervals: dict[str, list[Interval]] = {"snapshot": [], "stream": []}
+        intervals: dict[str, list[Interval]] = {"snapshot": [], "stream": [], VAGUE: []}
         for gap in gaps[name]:
-            intervals[gap["source"]].append((gap["started_at"], gap["ended_at"] or until))
+            interval = gap["started_at"], gap["ended_at"] or until
+            intervals[gap["source"]].append(interval)
+            if gap["reason"] in UNREADABLE:
+                intervals[VAGUE].append(interval)
         case = Case(account, exchange, since, until, away, intervals, frozenset(sent[name]))
         _judge_gaps(case, gaps[name], verdict)
         _judge_slots(case, rows["snapshots"][name], every, verdict)
@@ -128,7 +134,7 @@ def _judge_slots(case: Case, rows: Iterable[asyncpg.Record], every: timedelta, v
         in_gap = any(started < slot < ended for started, ended in case.gaps["snapshot"])
         if not recorded[slot] and not in_gap:
             verdict.lost.append(f"{case.account.name}: nothing is said of slot {slot}")
-        if recorded[slot] and in_gap:
+        if recorded[slot] and in_gap and not case.is_in_gap(VAGUE, slot):
             verdict.invented.append(f"{case.account.name}: slot {slot} is recorded and in a gap")
         slot += every
 
