@@ -15,11 +15,14 @@ from recorder.postgres.verification.check import Check
 # A place is the number of a snapshot, unique over all accounts: joined by one column, the planner, which knows nothing
 # of what is made up on the way, has no bad choice.
 def _same(one: str, other: str) -> str:
-    """The condition that both tell of the same state. The exchange shows entry prices rounded, not everywhere alike."""
+    """The condition that both tell of the same state.
+
+    The exchange shows entry prices rounded, not everywhere alike; one that is not known contradicts nothing.
+    """
     digits = f"least(scale({one}.entry_price), scale({other}.entry_price))"
     return f"""{one}.account_id = {other}.account_id AND {one}.symbol = {other}.symbol
           AND {one}.position_side = {other}.position_side AND {one}.position_amt = {other}.position_amt
-          AND round({one}.entry_price, {digits}) = round({other}.entry_price, {digits})"""
+          AND coalesce(round({one}.entry_price, {digits}) = round({other}.entry_price, {digits}), true)"""
 
 
 _HISTORY = f"""
@@ -172,7 +175,7 @@ HISTORY = Check(
     saying="""
       wrong.position_side || ': the snapshot shows ' || CASE WHEN wrong.position_amt = 0 THEN 'nothing'
         ELSE wrong.position_amt || ' at ' || wrong.entry_price END || ', the history says ' || coalesce((
-        SELECT c.position_amt || ' at ' || c.entry_price || ' since ' || c.update_time
+        SELECT c.position_amt || ' at ' || coalesce(CAST(c.entry_price AS text), '?') || ' since ' || c.update_time
         FROM recorder.change c
         WHERE c.account_id = wrong.account_id AND c.symbol = wrong.symbol AND c.position_side = wrong.position_side
           AND c.update_time <= wrong.closes
