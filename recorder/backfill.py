@@ -85,9 +85,11 @@ class Backfill:
             async with self._engine.connect() as connection:
                 symbols = await symbols_to_rebuild(connection, account_id)
             for symbol in symbols:
-                async with self._engine.begin() as connection:
-                    await take_turn(connection, [account])
-                    await rebuild_changes(connection, account_id, symbol)
+                more = True
+                while more:
+                    async with self._engine.begin() as connection:
+                        await take_turn(connection, [account])
+                        more = await rebuild_changes(connection, account_id, symbol)
 
     async def _income(
         self, credentials: Credentials, account_id: int, known: Mapping[Ledger, Interval], wanted: Interval

@@ -19,6 +19,9 @@ _SIDES = ("BOTH", "LONG", "SHORT")
 _REASONS = {"not_a_fill": ["FUNDING_FEE", "MARGIN_TRANSFER", "MARGIN_TYPE_CHANGE"]}
 """Reasons for which the stream tells of a position that was not traded then."""
 
+PIECE = 5_000
+"""As many fills are walked through at once: less than a second's work, in which nothing else runs."""
+
 _KEY = {"account_id": "integer", "symbol": "text", "position_side": "text"}
 _CHANGE = RowSet(
     _KEY | {"update_time": "timestamptz", "dated_by_exchange": "boolean"},
@@ -45,6 +48,11 @@ _REACH = text("""
     FROM recorder.ledger AS fills
     LEFT JOIN recorder.ledger AS income ON income.account_id = fills.account_id AND income.kind = 'income'
     WHERE fills.account_id = :account_id AND fills.kind = 'fill' AND fills.symbol = :symbol
+""")
+_PIECE = text("""
+    SELECT "time" FROM recorder.fill
+    WHERE account_id = :account_id AND symbol = :symbol AND "time" > :since AND "time" < :until
+    ORDER BY "time" OFFSET :fills LIMIT 1
 """)
 # The last state that has one place among the fills whatever came before: there is a single fill at its very time, or
 # none near it.
@@ -110,11 +118,12 @@ _MARGIN_ASSET = text("""
 _FORGET = text("""
     DELETE FROM recorder.change
     WHERE account_id = :account_id AND symbol = :symbol AND position_side = :position_side AND source = 'ledger'
-      AND update_time >= :since
+      AND update_time BETWEEN :since AND :until
 """)
 _FORGET_UNEXPLAINED = text("""
     DELETE FROM recorder.unexplained
-    WHERE account_id = :account_id AND symbol = :symbol AND position_side = :position_side AND ended_at > :since
+    WHERE account_id = :account_id AND symbol = :symbol AND position_side = :position_side
+      AND ended_at > :since AND ended_at <= :until
 """)
 # Of several events about one instant only the last tells what became of the position: if it was lost, the one before
 # it gives way.
@@ -153,33 +162,46 @@ async def symbols_to_rebuild(connection: AsyncConnection, account_id: int) -> li
     return list(await connection.scalars(_DUE, {"account_id": account_id}))
 
 
-async def rebuild_changes(connection: AsyncConnection, account_id: int, symbol: str) -> None:
-    """Rebuild the changes of a symbol as far as its fills are recorded.
+async def rebuild_changes(connection: AsyncConnection, account_id: int, symbol: str, at_once: int = PIECE) -> bool:
+    """Rebuild the changes of a symbol as far as its fills are recorded, and return whether there are more to do.
 
     The account's turn must have been taken, and the fills been asked for of every symbol of which anything speaks.
+    More fills than *at_once* are done piece by piece, in a transaction each, so that others get their turn in between.
     """
     whose = {"account_id": account_id, "symbol": symbol}
     due = (await connection.execute(_REACH, whose)).one()
+    done = due.rebuilt_until or due.since
+    piece = await connection.scalar(_PIECE, whose | {"since": done, "until": due.until, "fills": at_once})
+    until = await _rebuild_until(connection, whose, due, piece or due.until)
+    if piece and until <= done:  # nothing was told in the whole piece
+        piece, until = None, await _rebuild_until(connection, whose, due, due.until)
+    await connection.execute(_DONE, whose | {"until": until})
+    return piece is not None
+
+
+async def _rebuild_until(connection: AsyncConnection, whose: dict[str, Any], due: Any, until: datetime) -> datetime:
+    """Rebuild every side, and return up to when that is done: fills after the last told state wait for the next."""
     margin_asset = await connection.scalar(_MARGIN_ASSET, whose)
-    waiting = [
-        walked.until
-        for side in _SIDES
-        if (walked := await _rebuild(connection, whose | {"position_side": side}, due, margin_asset)).until
-    ]
-    await connection.execute(_DONE, whose | {"until": min([due.until, *waiting])})
+    done = until
+    for side in _SIDES:
+        key = whose | {"position_side": side}
+        walked = await _rebuild(connection, key, await _began(connection, key, due) or due.since, until, margin_asset)
+        done = min(done, walked.until or done)
+    return done
 
 
-async def _rebuild(connection: AsyncConnection, key: dict[str, Any], due: Any, margin_asset: str | None) -> Walk:
-    began = await _began(connection, key, due)
-    reach = {"since": began or due.since, "until": due.until}
-    fills = await connection.execute(_FILLS, key | reach | {"since": reach["since"] - 2 * TOLERANCE})
-    told = await connection.execute(_TOLD, key | reach | _REASONS)
+async def _rebuild(
+    connection: AsyncConnection, key: dict[str, Any], since: datetime, until: datetime, margin_asset: str | None
+) -> Walk:
+    reach = {"since": since, "until": until}
+    fills = await connection.execute(_FILLS, key | reach | {"since": since - 2 * TOLERANCE})
+    told = await connection.execute(_TOLD, key | reach | {"until": until - TOLERANCE} | _REASONS)
     walked = walk(
         [Told(**row) for row in told.mappings()],
         [Execution(**row) for row in fills.mappings()],
     )
-    await connection.execute(_FORGET, key | {"since": reach["since"]})
-    await connection.execute(_FORGET_UNEXPLAINED, key | {"since": reach["since"]})
+    await connection.execute(_FORGET, key | reach)
+    await connection.execute(_FORGET_UNEXPLAINED, key | reach)
     if walked.refuted:
         refuted = _INSTANT.parameters((*key.values(), time) for time in walked.refuted)
         await connection.execute(_MAKE_ROOM, refuted)
