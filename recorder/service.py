@@ -194,6 +194,7 @@ class Service:
         )
         self._duties: dict[str, Duty] = {}
         self._stood_by: set[str] = set()
+        self._begun = asyncio.Event()
         self._housekeeping = Housekeeping(
             engine, self._recording, self._duties, every=settings.snapshot.every, clock=clock.now
         )
@@ -276,6 +277,8 @@ class Service:
             self._duties[account] = Duty(self._accounts[account], self._tools, since=since, reason=reason)
         self._watch.begin(begun, since, kind)
         self._housekeeping.begun(begun)
+        if begun:
+            self._begun.set()
         for account in self._accounts:
             self._metrics.leads(account, account in self._duties)
         self._systemd.status(self._role())
@@ -313,10 +316,14 @@ class Service:
         await self._supervision.stop("leadership")  # only now may another recorder begin
 
     async def _keep_ledgers(self) -> None:
-        """Bring the ledgers of each account up to date, again and again; an account that fails holds up no other."""
+        """Bring the ledgers of each account up to date, again and again, and when one begins to be watched.
+
+        An account that fails holds up no other.
+        """
         backfill = Backfill(self._engine, self._client.rest)
         failing: set[str] = set()
         while True:
+            self._begun.clear()
             for account in [name for name in self._accounts if name in self._duties]:
                 try:
                     await backfill.run(self._accounts[account])
@@ -325,4 +332,6 @@ class Service:
                     if account not in failing:
                         log.warning("the ledgers of %s wait: %s; %s", account, error.what, error.why)
                         failing.add(account)
-            await asyncio.sleep(self._settings.ledger.every.total_seconds())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.ledger.every.total_seconds()):
+                    await self._begun.wait()

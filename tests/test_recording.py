@@ -226,8 +226,7 @@ async def test_a_damaged_record_is_a_gap_and_its_neighbours_are_committed(engine
 async def test_a_schema_that_is_too_old_is_waited_for_with_the_command_that_mends_it(
     engine: AsyncEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await execute(engine, "DROP TABLE recorder.dead_letter, recorder.commit_mark")
-    await execute(engine, "UPDATE recorder.alembic_version SET version_num = '0002'")
+    await upgrade(engine, "base")
     async with scene(engine, tmp_path) as at:
         at.recording.record(slot(0))
         async with asyncio.timeout(PLENTY):

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "recorder"
-REVISION = "0003"
+REVISION = "0001"
 """The revision of the schema this program writes into; a test holds it against the newest migration."""
 
 METADATA = MetaData(

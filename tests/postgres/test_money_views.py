@@ -1,9 +1,7 @@
 """The views of an account's money: its equity, its days, its books; readers can read them, and all can be undone."""
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
-import asyncpg
 import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.postgres import tables
 from recorder.postgres.roles import create_roles
 from recorder.postgres.schedules import write_schedule
-from recorder.postgres.schema import upgrade
 from tests.postgres.money_story import Story, at, money, rows
 
 pytestmark = pytest.mark.every_postgres
@@ -25,19 +22,6 @@ DAYS = """
            unrealized_profit, unrealized_peak, unrealized_trough
     FROM bi.pnl_daily ORDER BY symbol NULLS FIRST, asset, day
 """
-SCHEMA = """
-    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, col_description(c.oid, a.attnum)
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE c.relnamespace IN ('bi'::regnamespace, 'recorder'::regnamespace)
-    UNION ALL
-    SELECT
-      c.relname, c.relkind::text, CASE c.relkind WHEN 'v' THEN pg_get_viewdef(c.oid) END, false, obj_description(c.oid)
-    FROM pg_class c WHERE c.relnamespace IN ('bi'::regnamespace, 'recorder'::regnamespace)
-    UNION ALL
-    SELECT p.proname, p.proacl::text, pg_get_functiondef(p.oid), false, obj_description(p.oid)
-    FROM pg_proc p WHERE p.pronamespace IN ('bi'::regnamespace, 'recorder'::regnamespace)
-"""
-DOWNGRADE = Path(__file__).parents[2] / "migrations" / "sql" / "0002" / "downgrade.sql"
 BTC = ("BTCUSDT", "BOTH")
 TODAY, TOMORROW, DAY_AFTER = date(2026, 11, 22), date(2026, 11, 23), date(2026, 11, 24)
 
@@ -205,17 +189,3 @@ async def test_a_reader_without_rights_on_the_tables_reads_every_view_and_the_se
         for name in (*views, series):
             await connection.exec_driver_sql(f"SELECT * FROM bi.{name}")
         assert set(views) >= {"fill", "income", "pnl_curve", "account_equity", "pnl_daily", "position_episode"}
-
-
-async def test_the_downgrade_leaves_nothing_of_the_revision(database: str, engine: AsyncEngine) -> None:
-    await upgrade(engine, "base")
-    await upgrade(engine, "0001")
-    before = set(await rows(engine, SCHEMA))
-    await upgrade(engine, "0002")
-    assert set(await rows(engine, SCHEMA)) != before
-    connection = await asyncpg.connect(database)
-    await connection.execute("SELECT recorder.ensure_partitions('2026-11-01', '2026-11-01')")
-    await connection.execute("DROP TABLE recorder.sample_2026_11")
-    await connection.execute(DOWNGRADE.read_text(encoding="utf-8"))
-    await connection.close()
-    assert set(await rows(engine, SCHEMA)) == before

@@ -4,9 +4,27 @@ SELECT
   newest."time" AS last_ok_snapshot,
   now() - newest."time" AS age,
   last.outcome AS last_outcome,
-  NULL::text AS stream_state,
+  CASE
+    WHEN stream.state = 'connected' AND now() - last."time" > greatest(2 * schedule.every, interval '1 minute')
+      THEN 'not_running'
+    ELSE stream.state
+  END AS stream_state,
   (SELECT count(*) FROM recorder.gap g WHERE g.account_id = a.id AND g.ended_at IS NULL) AS open_gaps
 FROM recorder.account a
+LEFT JOIN LATERAL (
+  SELECT s.state
+  FROM recorder.stream s
+  WHERE s.account_id = a.id
+  ORDER BY s.since DESC, s.state <> 'connected' DESC
+  LIMIT 1
+) AS stream ON true
+LEFT JOIN LATERAL (
+  SELECT s.every
+  FROM recorder.schedule s
+  WHERE s.account_id = a.id
+  ORDER BY s.since DESC
+  LIMIT 1
+) AS schedule ON true
 LEFT JOIN LATERAL (
   SELECT s."time"
   FROM recorder.snapshot s
@@ -15,7 +33,7 @@ LEFT JOIN LATERAL (
   LIMIT 1
 ) AS newest ON true
 LEFT JOIN LATERAL (
-  SELECT s.outcome
+  SELECT s.outcome, s."time"
   FROM recorder.snapshot s
   WHERE s.account_id = a.id
   ORDER BY s."time" DESC
@@ -27,5 +45,7 @@ COMMENT ON COLUMN bi.freshness.account IS 'Name of the account, as its operator 
 COMMENT ON COLUMN bi.freshness.last_ok_snapshot IS 'Time of the newest ok snapshot; null: there is none yet.';
 COMMENT ON COLUMN bi.freshness.age IS 'Time since that snapshot.';
 COMMENT ON COLUMN bi.freshness.last_outcome IS 'Outcome of the newest snapshot, ok or failed.';
-COMMENT ON COLUMN bi.freshness.stream_state IS 'State of the user data stream; null: it is not recorded.';
+COMMENT ON COLUMN bi.freshness.stream_state IS
+  'State of the account''s event stream: connected, or why it is not. A service that was killed cannot say so: not_running also '
+  'stands for connected when two slots, and a minute, have passed without any snapshot. Null: it was never recorded.';
 COMMENT ON COLUMN bi.freshness.open_gaps IS 'Number of gaps that have not ended.';

@@ -5,13 +5,28 @@ SELECT
   g.started_at,
   g.ended_at,
   g.reason,
-  g.repaired_by
+  g.repaired_by,
+  NULL::text AS symbol,
+  NULL::text AS position_side
 FROM recorder.gap g
 JOIN recorder.account a ON a.id = g.account_id
-WHERE g.ended_at IS DISTINCT FROM g.started_at; -- a service that was stopped and missed nothing until it was started again
+WHERE g.ended_at IS DISTINCT FROM g.started_at -- a service that was stopped and missed nothing until it was started again
+UNION ALL
+SELECT
+  a.name,
+  'stream',
+  u.started_at,
+  u.ended_at,
+  'unexplained',
+  NULL,
+  u.symbol,
+  u.position_side
+FROM recorder.unexplained u
+JOIN recorder.account a ON a.id = u.account_id;
 
 COMMENT ON VIEW bi.gap IS
-  'One row per interval in which an account was not watched: nothing is known of it, which is not the same as nothing having happened.';
+  'One row per interval in which an account was not watched: nothing is known of it, which is not the same as nothing having happened. '
+  'Also one per stretch in which a position moved by something that neither the event stream nor the fills tell of.';
 COMMENT ON COLUMN bi.gap.account IS 'Name of the account, as its operator chose it.';
 COMMENT ON COLUMN bi.gap.source IS 'What was interrupted: snapshot or stream.';
 COMMENT ON COLUMN bi.gap.started_at IS 'The last instant that is covered; of snapshots the time of the last ok one.';
@@ -24,6 +39,11 @@ COMMENT ON COLUMN bi.gap.reason IS
   'of snapshots also exchange_unavailable (no connection or no answer), banned (the exchange wanted nothing asked: 429, 418), '
   'weight_used_up (of the budget of a minute), key_rejected, exchange_refused (the request or its timestamp, or an answer that is '
   'not as documented), internal_error; '
-  'of the stream also connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed).';
+  'of the stream also connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed). '
+  'Found afterwards: unexplained (a position had another amount than its fills add up to; between the two times its changes are not known).';
 COMMENT ON COLUMN bi.gap.repaired_by IS
-  'What filled the interval afterwards: ledgers (fills and income are complete; prices and margins are not known); null: nothing did.';
+  'What filled the interval afterwards: ledgers (income and fills are complete, and every change that they explain is in '
+  'bi.position_history; not known are prices and margins in between, margin calls, and changes of leverage, margin type and '
+  'settings); null: nothing did, or the fills do not explain what happened.';
+COMMENT ON COLUMN bi.gap.symbol IS 'Contract that is unexplained; null: the whole account was not watched.';
+COMMENT ON COLUMN bi.gap.position_side IS 'BOTH, LONG or SHORT: the position that is unexplained; null: the whole account was not watched.';

@@ -1,4 +1,4 @@
-"""Accounts, snapshots, samples, changes and gaps, and the views on them."""
+"""Everything that is recorded, and the views on it."""
 
 from pathlib import Path
 
@@ -11,12 +11,21 @@ SQL = Path(__file__).parents[1] / "sql" / revision
 STEPS = (
     "tables",
     "partitions",
+    "income_part",
+    "state",
     "position_sample",
     "position_history",
     "position_latest",
     "positions_at",
     "snapshot",
     "gap",
+    "fill",
+    "income",
+    "pnl_curve",
+    "account_equity",
+    "pnl_daily",
+    "position_episode",
+    "pnl_series",
     "freshness",
 )
 

@@ -1,1 +1,0 @@
-DROP TABLE recorder.dead_letter, recorder.commit_mark;
