@@ -13,7 +13,7 @@ from recorder.config.sections import AccountSettings
 from recorder.config.settings import Settings
 from recorder.config.weight import ALLOWANCE
 from recorder.exceptions import ConfigurationError
-from recorder.supervision import Supervision
+from recorder.process.supervision import Supervision
 
 
 def credentials(settings: Settings) -> list[Credentials]:

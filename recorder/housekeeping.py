@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.duty import Duty
 from recorder.exceptions import StorageError
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.gaps import last_watched, open_gaps
 from recorder.postgres.samples import prepare_partitions
 from recorder.postgres.schedules import write_schedule
 from recorder.recording import Recording
+from recorder.watching.duty import Duty
 
 AHEAD = timedelta(days=62)
 """Partitions are made this far ahead of need."""

@@ -12,18 +12,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.backlog import Backlog, BacklogStatus
-from recorder.batch import Batch
-from recorder.clock import wall_clock
+from recorder.backlog.backlog import Backlog, BacklogStatus
+from recorder.backlog.batch import Batch
+from recorder.backlog.letting_go import LetGo
+from recorder.backlog.outage import Outage
+from recorder.backlog.refusal import dead_letter, substitute
 from recorder.domain.event import Told
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.item import Item
 from recorder.domain.snapshot import Snapshot
 from recorder.domain.stream import StreamState
 from recorder.exceptions import DatabaseWentBack, SchemaMismatch, StorageError, StorageRefused
-from recorder.letting_go import LetGo
 from recorder.metrics import Metrics
-from recorder.outage import Outage
 from recorder.postgres.accounts import take_turn
 from recorder.postgres.dead_letters import DeadLetter, write_dead_letters
 from recorder.postgres.engine import WRONG_SERVER, storage_errors
@@ -32,7 +32,7 @@ from recorder.postgres.gaps import write_gaps
 from recorder.postgres.marks import Mark, set_mark
 from recorder.postgres.snapshots import write_snapshots
 from recorder.postgres.streams import write_stream_states
-from recorder.refusal import dead_letter, substitute
+from recorder.process.clock import wall_clock
 from recorder.spool.log import Log
 from recorder.spool.reader import Loss
 

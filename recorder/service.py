@@ -12,31 +12,31 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.access import balances_are_scheduled, credentials, database_url, open_client
-from recorder.asking import take_snapshot
-from recorder.backfill import Backfill
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
-from recorder.clock import Clock
 from recorder.config.settings import Settings
 from recorder.domain.gap import GapReason
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.duty import Duty, Tools
 from recorder.exceptions import ExchangeError, StorageError, StorageUnavailable
 from recorder.housekeeping import AHEAD, Housekeeping
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.leadership import Leadership
 from recorder.postgres.samples import prepare_partitions
-from recorder.pulse import Pulse
+from recorder.process.clock import Clock
+from recorder.process.pulse import Pulse
+from recorder.process.supervision import Supervision
+from recorder.process.systemd import Systemd
 from recorder.recording import Recording, write
 from recorder.schedule import Schedule
 from recorder.spool.log import Log
 from recorder.spool.opening import open_spool
-from recorder.supervision import Supervision
-from recorder.systemd import Systemd
 from recorder.vitals import Vitals, export
-from recorder.watch import Watch
+from recorder.watching.asking import take_snapshot
+from recorder.watching.backfill import Backfill
+from recorder.watching.duty import Duty, Tools
+from recorder.watching.watch import Watch
 from recorder.web.app import create_app
 from recorder.web.server import listen, serve
 

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from recorder.binance.client import Client
 from recorder.metrics import Metrics
 from recorder.postgres.leadership import Leadership
-from recorder.pulse import Pulse
+from recorder.process.pulse import Pulse
+from recorder.process.supervision import Supervision
 from recorder.recording import Recording
-from recorder.supervision import Supervision
-from recorder.watch import Watch
+from recorder.watching.watch import Watch
 from recorder.web.app import Report
 
 

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 from recorder.postgres.engine import create_engine
 from recorder.postgres.schema import upgrade
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from recorder.clock import steady
 from recorder.domain.slot import slot_at
+from recorder.process.clock import steady
 from recorder.schedule import Schedule
 
 EVERY = timedelta(seconds=1)

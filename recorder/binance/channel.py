@@ -13,8 +13,8 @@ from recorder.binance.session import Answered, Event, LateAnswer, Refused, Unint
 from recorder.binance.signing import Params
 from recorder.binance.supervisor import Supervisor
 from recorder.binance.weight import WeightBudget
-from recorder.clock import steady
 from recorder.exceptions import AnswerTimeout, MalformedAnswer
+from recorder.process.clock import steady
 
 _log = logging.getLogger(__name__)
 

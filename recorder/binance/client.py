@@ -30,7 +30,7 @@ from recorder.domain.balance import Balance
 from recorder.domain.position import Position
 from recorder.domain.stream import Coverage
 from recorder.exceptions import AnswerTimeout
-from recorder.supervision import Supervision
+from recorder.process.supervision import Supervision
 
 _CONNECTION = "exchange connection"
 _CLOCK = "exchange clock"

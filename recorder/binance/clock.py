@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recorder.clock import steady, wall_clock
+from recorder.process.clock import steady, wall_clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from websockets.exceptions import ConnectionClosed
 from recorder.binance.handshake import open_socket
 from recorder.binance.session import Answered, Event, Refused, ServerShutdown, Session, Unintelligible
 from recorder.binance.signing import Params
-from recorder.clock import steady
 from recorder.exceptions import ExchangeUnavailable
+from recorder.process.clock import steady
 
 _PING_INTERVAL = 15.0
 _DRAIN = 30.0

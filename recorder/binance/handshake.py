@@ -9,8 +9,8 @@ from websockets.uri import parse_uri
 
 from recorder.binance.errors import invalid_proxy, pause_end, rate_limited, retry_after
 from recorder.binance.messages import WireError
-from recorder.clock import wall_clock
 from recorder.exceptions import ConfigurationError, ExchangeError, ExchangeUnavailable
+from recorder.process.clock import wall_clock
 
 _OPEN_TIMEOUT = 10.0
 _CLOSE_TIMEOUT = 1.0

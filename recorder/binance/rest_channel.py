@@ -12,8 +12,8 @@ from recorder.binance.allowance import Allowance
 from recorder.binance.clock import ExchangeClock
 from recorder.binance.errors import invalid_proxy, retry_after
 from recorder.binance.messages import WireError
-from recorder.clock import steady
 from recorder.exceptions import AnswerTimeout, ConfigurationError, ExchangeUnavailable
+from recorder.process.clock import steady
 
 _ANSWER_TIMEOUT = 20.0
 _WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"

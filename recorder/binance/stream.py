@@ -13,10 +13,10 @@ from recorder.binance.listen_key import ListenKey
 from recorder.binance.reconnection import LIFETIME, STABLE, Backoff, replacement_due
 from recorder.binance.status import StreamStatus
 from recorder.binance.stream_connection import StreamConnection, StreamServer
-from recorder.clock import steady
 from recorder.domain.event import Arrival, Event, KeptEvent, ListenKeyExpired
 from recorder.domain.stream import Connected, Coverage, LossReason, Lost
 from recorder.exceptions import AccountRejected, ExchangeError, MalformedAnswer
+from recorder.process.clock import steady
 
 RENEW_EVERY = timedelta(minutes=25)
 """How often the listenKey, which lives for 60 minutes, is prolonged."""

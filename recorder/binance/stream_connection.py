@@ -11,8 +11,8 @@ from websockets.exceptions import ConnectionClosed
 from recorder.binance.allowance import Allowance
 from recorder.binance.handshake import open_socket, require_websocket
 from recorder.binance.reconnection import ConnectionBudget
-from recorder.clock import steady
 from recorder.exceptions import RateLimited
+from recorder.process.clock import steady
 
 LIVE = "wss://fstream.binance.com"
 PLACE = "{listen_key}"

@@ -11,8 +11,8 @@ from recorder.binance.connection import Connection, open_connection
 from recorder.binance.reconnection import STABLE, Backoff, ConnectionBudget, replacement_due
 from recorder.binance.session import Event
 from recorder.binance.weight import HANDSHAKE, WeightBudget
-from recorder.clock import steady
 from recorder.exceptions import ExchangeUnavailable, RateLimited
+from recorder.process.clock import steady
 
 _log = logging.getLogger(__name__)
 

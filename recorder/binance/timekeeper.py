@@ -8,8 +8,8 @@ from recorder.binance.channel import Channel
 from recorder.binance.clock import ClockSample, ExchangeClock
 from recorder.binance.messages import decode_server_time
 from recorder.binance.weight import SESSION_STATUS
-from recorder.clock import steady
 from recorder.exceptions import AnswerTimeout, ExchangeError
+from recorder.process.clock import steady
 
 _SAMPLES = 5
 _REFRESH = timedelta(minutes=10).total_seconds()

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from recorder.access import credentials, open_client
-from recorder.backfill import Backfill, Reached
 from recorder.cli.output import lines, stderr
 from recorder.config.settings import Settings
 from recorder.exceptions import ConfigurationError
 from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.ledgers import Ledger
+from recorder.watching.backfill import Backfill, Reached
 
 _SECOND = timedelta(seconds=1)
 

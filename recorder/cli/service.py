@@ -29,8 +29,8 @@ def run(
     from recorder.cli.settings import load_with_redactor
     from recorder.cli.signals import stop_signals
     from recorder.exceptions import StorageUnavailable
+    from recorder.process.systemd import Systemd
     from recorder.service import run as serve
-    from recorder.systemd import Systemd
 
     keep_large_blocks_apart()
     os.umask(0o077)  # whatever it writes is nobody else's, also if the shell or the init system thinks otherwise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 from recorder.postgres.engine import create_engine, create_unhurried_engine, storage_errors
 from recorder.postgres.schema import current_revision, require_revision, upgrade
 from recorder.postgres.tables import REVISION

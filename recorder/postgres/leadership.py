@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from recorder.clock import steady
 from recorder.exceptions import StorageError
 from recorder.postgres.accounts import account_ids
 from recorder.postgres.engine import storage_errors
+from recorder.process.clock import steady
 
 LOOK = timedelta(seconds=1)
 """How often the locks are looked at, which also keeps the session alive."""

@@ -25,7 +25,7 @@ from statistics import linear_regression
 import asyncpg
 
 from recorder.config.duration import parse_duration
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 from recorder.simulator.exchange import Simulator
 from recorder.simulator.scenario import Scenario
 from recorder.simulator.settings import settings_text

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 from tests.benchmarks.commits import Found, find, flush_times, settle, time_of
 from tests.benchmarks.exchange_process import EVENTS_A_TRADE, ExchangeProcess, Load, Sending, exchange_process
 from tests.benchmarks.recorder_process import COMMAND, Usage, output, recorder_run, temporary_folder, write_config

@@ -11,8 +11,8 @@ from recorder.binance.clock import ExchangeClock
 from recorder.binance.reconnection import ConnectionBudget
 from recorder.binance.stream_connection import StreamConnection, StreamServer
 from recorder.binance.weight import WeightBudget
-from recorder.clock import steady
 from recorder.exceptions import ConfigurationError, ExchangeUnavailable, RateLimited
+from recorder.process.clock import steady
 from tests.binance.user_streams import UserStreams
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import asyncpg
 
-from recorder.postgres.binaries import reachable_binaries, server_binaries
-from recorder.postgres.cluster import Cluster
+from recorder.postgres.embedded.binaries import reachable_binaries, server_binaries
+from recorder.postgres.embedded.cluster import Cluster
+from recorder.postgres.embedded.server_user import SYSTEM_DATA_DIR, make_data_dir, process_options, server_user
 from recorder.postgres.engine import create_engine
 from recorder.postgres.schema import upgrade
-from recorder.postgres.server_user import SYSTEM_DATA_DIR, make_data_dir, process_options, server_user
 
 _POLL = 0.02  # seconds
 _PATIENCE = 60.0

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.access import credentials, open_client
-from recorder.backfill import OVERLAP, SETTLED, Backfill, Reached
 from recorder.config.settings import Settings
 from recorder.simulator.account import Account
 from recorder.simulator.knobs import Error, Repeated, Silence
 from recorder.simulator.scenario import LEDGER, Scenario
 from recorder.simulator.trader import Habits
 from recorder.simulator.world import World
+from recorder.watching.backfill import OVERLAP, SETTLED, Backfill, Reached
 from tests.money.conftest import At
 from tests.money.recorder_at_work import RecorderAtWork
 

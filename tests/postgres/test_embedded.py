@@ -15,8 +15,8 @@ import asyncpg
 import pytest
 
 from recorder.exceptions import ConfigurationError
-from recorder.postgres.binaries import server_binaries
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.binaries import server_binaries
+from recorder.postgres.embedded.server import embedded_postgres
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ RECORDER = """
 import asyncio, sys
 from pathlib import Path
 import asyncpg
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 
 async def main():
     async with embedded_postgres(Path(sys.argv[1]), binaries=Path(sys.argv[2])) as url:

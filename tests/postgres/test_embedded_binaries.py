@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from recorder.postgres.binaries import reachable_binaries, server_binaries
-from recorder.postgres.embedded import embedded_postgres
-from recorder.postgres.server_user import ServerUser, server_user
+from recorder.postgres.embedded.binaries import reachable_binaries, server_binaries
+from recorder.postgres.embedded.server import embedded_postgres
+from recorder.postgres.embedded.server_user import ServerUser, server_user
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -21,7 +21,7 @@ WITHOUT_EXTRA = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from recorder.exceptions import ConfigurationError
-from recorder.postgres.binaries import server_binaries
+from recorder.postgres.embedded.binaries import server_binaries
 try:
     server_binaries()
 except ConfigurationError as exc:

@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 RECORDER = """
 import asyncio, sys
 from pathlib import Path
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 
 async def main():
     async with embedded_postgres(Path(sys.argv[1])):

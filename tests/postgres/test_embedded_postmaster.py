@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 
 from recorder.exceptions import StorageUnavailable
-from recorder.postgres.binaries import server_binaries
-from recorder.postgres.cluster import Cluster
-from recorder.postgres.embedded import embedded_postgres
-from recorder.postgres.postmaster import find_postmaster
-from recorder.postgres.server_user import process_options, server_user
+from recorder.postgres.embedded.binaries import server_binaries
+from recorder.postgres.embedded.cluster import Cluster
+from recorder.postgres.embedded.postmaster import find_postmaster
+from recorder.postgres.embedded.server import embedded_postgres
+from recorder.postgres.embedded.server_user import process_options, server_user
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from recorder.exceptions import ConfigurationError
-from recorder.postgres.embedded import embedded_postgres
-from recorder.postgres.server_user import ServerUser, make_data_dir, process_options, server_user
+from recorder.postgres.embedded.server import embedded_postgres
+from recorder.postgres.embedded.server_user import ServerUser, make_data_dir, process_options, server_user
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SITE_PACKAGES = Path(asyncpg.__file__).resolve().parents[1]
@@ -24,7 +24,7 @@ import asyncio
 import os
 import asyncpg
 from recorder.config.sources import default_data_dir
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 
 data_dir = default_data_dir(os.environ, root=False)
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from recorder.exceptions import StorageUnavailable
-from recorder.postgres.embedded import embedded_postgres
+from recorder.postgres.embedded.server import embedded_postgres
 from recorder.postgres.encryption import Encryption
 from recorder.postgres.engine import create_engine, storage_errors
 from tests.conftest import DEBIAN

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from recorder.clock import steady
+from recorder.process.clock import steady
 from recorder.simulator.exchange import Simulator
 from tests.service.running import Start, load_settings, running
 from tests.service.tables import EVERY, Tables

@@ -9,7 +9,7 @@ import pytest
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.recording import Recording
-from recorder.sampling import Sampling
+from recorder.watching.sampling import Sampling
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.systemd import Systemd
+from recorder.process.systemd import Systemd
 
 
 def listening(address: str) -> socket.socket:

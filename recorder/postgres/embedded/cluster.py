@@ -15,7 +15,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from recorder.exceptions import StorageUnavailable
-from recorder.postgres.server_user import ServerUser, process_options
+from recorder.postgres.embedded.server_user import ServerUser, process_options
 
 _log = logging.getLogger(__name__)
 

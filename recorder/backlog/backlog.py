@@ -14,10 +14,10 @@ from datetime import datetime
 from itertools import count
 from typing import TypeVar, TypeVarTuple
 
-from recorder.batch import BATCH_ROWS, Batch, Entry, read_batch
-from recorder.clock import wall_clock
+from recorder.backlog.batch import BATCH_ROWS, Batch, Entry, read_batch
 from recorder.domain.item import Item, size_of
 from recorder.exceptions import SpoolError, SpoolFull
+from recorder.process.clock import wall_clock
 from recorder.spool.checkpoint import LettingGo
 from recorder.spool.codec import encode_item
 from recorder.spool.log import Log

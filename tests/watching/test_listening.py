@@ -11,8 +11,8 @@ from recorder.domain.gap import Gap, GapReason
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.domain.stream import Connected, LossReason, Lost
-from recorder.listening import Listening
 from recorder.recording import Recording
+from recorder.watching.listening import Listening
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

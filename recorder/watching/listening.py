@@ -17,8 +17,8 @@ from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Snapshot
 from recorder.domain.stream import Connected, Coverage, Lost, StreamState
-from recorder.gaps import OpenGaps
 from recorder.recording import Recording
+from recorder.watching.gaps import OpenGaps
 
 TOLERANCE = timedelta(seconds=1)
 """How far a position's ``updateTime`` may be from the time of the event that told of it."""

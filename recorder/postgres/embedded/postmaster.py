@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from recorder.exceptions import StorageUnavailable
-from recorder.postgres.cluster import Cluster
-from recorder.postgres.server_user import process_options
+from recorder.postgres.embedded.cluster import Cluster
+from recorder.postgres.embedded.server_user import process_options
 
 _log = logging.getLogger(__name__)
 

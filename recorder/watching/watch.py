@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
-from recorder.asking import take_balances, take_snapshot
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
 from recorder.domain.balance import Balance
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.recording import Recording
+from recorder.watching.asking import take_balances, take_snapshot
 
 PACE = timedelta(milliseconds=5)
 """The accounts of a slot are asked one after the other at this distance: at most 200 a second."""

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.clock import wall_clock
-from recorder.pulse import ASLEEP, BEAT, BLOCKED, Pulse
+from recorder.process.clock import wall_clock
+from recorder.process.pulse import ASLEEP, BEAT, BLOCKED, Pulse
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

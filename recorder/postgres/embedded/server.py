@@ -16,10 +16,10 @@ from pathlib import Path
 import asyncpg
 
 from recorder.exceptions import ConfigurationError, RecorderError, StorageUnavailable
-from recorder.postgres.binaries import reachable_binaries, server_binaries
-from recorder.postgres.cluster import Cluster
-from recorder.postgres.postmaster import find_postmaster, launch, stop
-from recorder.postgres.server_user import SYSTEM_DATA_DIR, make_data_dir, server_user
+from recorder.postgres.embedded.binaries import reachable_binaries, server_binaries
+from recorder.postgres.embedded.cluster import Cluster
+from recorder.postgres.embedded.postmaster import find_postmaster, launch, stop
+from recorder.postgres.embedded.server_user import SYSTEM_DATA_DIR, make_data_dir, server_user
 
 _log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
-from recorder.gaps import OpenGaps
 from recorder.recording import Recording
+from recorder.watching.gaps import OpenGaps
 
 _REASONS = {
     Outcome.TIMEOUT: GapReason.EXCHANGE_UNAVAILABLE,

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from recorder.clock import steady
+from recorder.process.clock import steady
 
 BEAT = 0.25
 """Seconds between two beats."""

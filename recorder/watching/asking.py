@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from recorder.binance.client import PositionsAnswer
-from recorder.clock import steady
 from recorder.domain.balance import Balance
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.exceptions import (
@@ -17,6 +16,7 @@ from recorder.exceptions import (
     RateLimited,
     RequestRejected,
 )
+from recorder.process.clock import steady
 
 _OUTCOMES: tuple[tuple[type[ExchangeError], Outcome], ...] = (
     (AnswerTimeout, Outcome.TIMEOUT),

@@ -12,13 +12,13 @@ from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.domain.stream import LossReason, StreamState
-from recorder.listening import Listening
 from recorder.metrics import Metrics
 from recorder.postgres.gaps import Beginning, LastWatched
+from recorder.process.supervision import Supervision
 from recorder.recording import Recording
-from recorder.sampling import Sampling
-from recorder.supervision import Supervision
-from recorder.watch import Watch
+from recorder.watching.listening import Listening
+from recorder.watching.sampling import Sampling
+from recorder.watching.watch import Watch
 
 _CONNECTING = timedelta(seconds=10)
 """A stream that tells nothing for longer after the beginning leaves a gap, also where nothing was recorded before."""

@@ -8,8 +8,8 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.backlog.outage import Outage, pause_after
 from recorder.exceptions import StorageUnavailable
-from recorder.outage import Outage, pause_after
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 AWAY = StorageUnavailable("PostgreSQL cannot be used", why="connection refused", fix="start PostgreSQL")

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from recorder.exceptions import ConfigurationError
-from recorder.postgres.server_user import ServerUser, make_data_dir
+from recorder.postgres.embedded.server_user import ServerUser, make_data_dir
 
 
 def server_binaries() -> Path:

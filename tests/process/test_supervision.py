@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from recorder import supervision as module
 from recorder.exceptions import ConfigurationError
-from recorder.supervision import TRIES, Supervision, pause_after
+from recorder.process import supervision as module
+from recorder.process.supervision import TRIES, Supervision, pause_after
 
 LIMIT = 10.0  # seconds; what takes longer does not come
 

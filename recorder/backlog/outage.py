@@ -5,9 +5,9 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from recorder.clock import wall_clock
 from recorder.exceptions import StorageError
 from recorder.postgres.engine import TRY_AT_ONCE
+from recorder.process.clock import wall_clock
 
 _LONGEST_PAUSE = 5.0
 _AT_ONCE = 5  # tries

@@ -1,7 +1,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from recorder.clock import Clock, steady
+from recorder.process.clock import Clock, steady
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NTP = timedelta(milliseconds=40)
