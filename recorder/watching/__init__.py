@@ -1,1 +1,1 @@
-"""Watching accounts: who is on duty for which, what is asked at each slot, heard in between, and read back afterwards."""
+"""Watching accounts: who does it, what is asked at each slot, heard in between, and read back afterwards."""
