@@ -54,6 +54,8 @@ _CREATE = """
     END $$
 """
 _EXIST = text("SELECT count(*) = 2 FROM pg_roles WHERE rolname IN (:writer, :reader)")
+# With whoever makes partitions: both change what the catalogue has of a table, and PostgreSQL refuses the second.
+_TAKE_TURN = text("SELECT pg_advisory_xact_lock(hashtext('recorder.partitions'), 0)")
 _DATABASE = text("""
     SELECT quote_ident(datname) AS name, pg_has_role(datdba, 'USAGE') AS is_ours
     FROM pg_database WHERE datname = current_database()
@@ -74,6 +76,7 @@ async def create_roles(engine: AsyncEngine) -> list[str]:
     """
     with storage_errors(denied="run it as the owner of the recorder's schema with the right to create roles"):
         async with engine.begin() as connection:
+            await connection.execute(_TAKE_TURN)
             for role in (WRITER, READER):
                 await connection.execute(text(_CREATE.format(role=role)))
             for grant in _grants():
@@ -91,9 +94,11 @@ async def roles_exist(engine: AsyncEngine) -> bool:
 def _grants() -> Iterator[str]:
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA recorder, bi FROM {WRITER}, {READER}"  # what an older version granted
     yield f"GRANT USAGE ON SCHEMA recorder, bi TO {WRITER}"
+    yield f"GRANT SELECT ON ALL TABLES IN SCHEMA recorder, bi TO {WRITER}"
     for table, rights in WRITER_RIGHTS.items():
-        yield f"GRANT {', '.join(('SELECT', *rights))} ON recorder.{table} TO {WRITER}"
-    yield f"GRANT SELECT ON ALL TABLES IN SCHEMA bi TO {WRITER}, {READER}"
+        if rights:
+            yield f"GRANT {', '.join(rights)} ON recorder.{table} TO {WRITER}"
+    yield f"GRANT SELECT ON ALL TABLES IN SCHEMA bi TO {READER}"
     yield f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA recorder TO {WRITER}"
     # Views and functions run with their owner's rights, so that schema bi is all that a reader needs.
     yield f"GRANT USAGE ON SCHEMA bi TO {READER}"
