@@ -18,7 +18,7 @@ check: $(VENV)/.dev ## style, types and layers
 
 tests: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/service --ignore tests/money --ignore tests/faults
-	$(BIN)/pytest tests/service tests/money tests/faults # by the clock, and so one after the other
+	$(BIN)/pytest --numprocesses 3 --dist loadfile tests/service tests/money tests/faults # they wait more than they work
 
 torture: $(VENV)/.dev ## every fault of docs/faults.md at length: hours
 	$(BIN)/python -m tests.faults.torture $(TORTURE)

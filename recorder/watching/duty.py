@@ -122,14 +122,15 @@ class Duty:
     def own_up(self, last: LastWatched | None, gaps: Sequence[Gap]) -> None:
         """Say what was not covered between what the tables have of the account and the beginning of this duty."""
         every = (last and last.every) or self._tools.every
-        missed = last is not None and slot_at(last.last_snapshot, every) + every < self.beginning.since
+        watched = (last.last_ok or last.last_snapshot) if last else None
+        missed = watched is not None and slot_at(watched, every) + every < self.beginning.since
         before = [gap for gap in gaps if gap.started_at < self.beginning.since]
         sampled = [gap for gap in before if gap.source is GapSource.SNAPSHOT]
         self._sampling.take_over(sampled, last_ok=last.last_ok if last else None, missed=missed)
-        if last and missed:
-            log.warning("%s was not watched from %s to %s", self.account, last.last_snapshot, self.beginning.since)
+        if watched and missed:
+            log.warning("%s was not watched from %s to %s", self.account, watched, self.beginning.since)
             if not sampled:
-                self._sampling.not_covered_since(last.last_ok or last.last_snapshot, self.reason)
+                self._sampling.not_covered_since(watched, self.reason)
         heard = [gap for gap in before if gap.source is GapSource.STREAM]
         if self._tools.stream:
             self._listening.take_over(heard)

@@ -53,7 +53,7 @@ async def test_a_stop_while_postgresql_is_away_ends_in_time_and_the_next_start_o
     async with recorder() as second:
         await tables.first("hedge", "ok", after=first.stopped_at)
         await tables.first("main", "ok", after=first.stopped_at)
-    assert {gap.reason for gap in await tables.gaps()} == {"not_running"}
+    assert {gap.reason for gap in await tables.gaps()} == {"stopped"}
     assert len(await tables.gaps()) == 2
     await tables.assert_every_slot_is_answered(first.accounts, first.started_at, second.stopped_at)
 
