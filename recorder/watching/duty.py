@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -137,13 +137,21 @@ class Duty:
             if last and not heard:
                 self._listening.not_covered_since(last.last_listened, self.reason)
         elif last and last.was_listened_to:
-            self._disable_stream(last, heard)
+            self._own_up_to_no_stream(last, heard)
 
-    def _disable_stream(self, last: LastWatched, gaps: Sequence[Gap]) -> None:
-        """Say that nobody is meant to listen any more: no time from now on is a gap."""
+    def _own_up_to_no_stream(self, last: LastWatched, gaps: Sequence[Gap]) -> None:
+        """Say since when nobody is meant to listen: until somebody does again, that is one gap."""
         self._tools.recording.record_stream_state(StreamState(self.account, "disabled", last.last_listened))
-        for gap in gaps:
-            self._tools.recording.record_gap(replace(gap, ended_at=self.beginning.since))
+        if not gaps:
+            self._tools.recording.record_gap(
+                Gap(
+                    account=self.account,
+                    source=GapSource.STREAM,
+                    started_at=last.last_listened,
+                    ended_at=None,
+                    reason=self.reason,
+                )
+            )
 
     def take_over(self, gaps: Sequence[Gap]) -> None:
         """End what is open in the tables and not known here: another recorder that watched before wrote it late."""
