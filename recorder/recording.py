@@ -22,11 +22,11 @@ from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.item import Item
 from recorder.domain.snapshot import Snapshot
 from recorder.domain.stream import StreamState
-from recorder.exceptions import DatabaseWentBack, SchemaMismatch, StorageError, StorageRefused
+from recorder.exceptions import DatabaseWentBack, StorageError, StorageRefused
 from recorder.metrics import Metrics
 from recorder.postgres.accounts import take_turn
 from recorder.postgres.dead_letters import DeadLetter, write_dead_letters
-from recorder.postgres.engine import WRONG_SERVER, storage_errors
+from recorder.postgres.engine import is_of_connections, storage_errors
 from recorder.postgres.events import write_events
 from recorder.postgres.gaps import write_gaps
 from recorder.postgres.marks import Mark, set_mark
@@ -180,7 +180,7 @@ class Recording:
             except StorageError as error:
                 attempt += 1
                 self._metrics.database_failed()
-                if error.sqlstate in WRONG_SERVER or isinstance(error, SchemaMismatch):
+                if is_of_connections(error):
                     await self._engine.dispose()
                 await asyncio.sleep(self._outage.failed(error, attempt, waiting=self._backlog.status.records))
             else:

@@ -1,7 +1,7 @@
 """Writing again: what the spool still holds, which may be there already, and what PostgreSQL refused once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ _BATCH_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """What came of a replay.
+    """What came of a replay, so far or as a whole.
 
     Attributes:
         first, last: When the oldest and the newest record that was written again had been accepted.
@@ -37,39 +37,41 @@ class Replayed:
 
 
 async def replay(
-    engine: AsyncEngine, data_dir: Path, since: datetime, progress: Callable[[int], None] = lambda _: None
+    engine: AsyncEngine, data_dir: Path, since: datetime, progress: Callable[[Replayed], None] = lambda _: None
 ) -> Replayed:
     """Write again what the spool under *data_dir* holds of the time since then, also while the service runs.
 
-    *progress* is told how many records each step wrote. Raises ``StorageError``.
+    *progress* is told after each step what came of it so far. Raises ``StorageError``.
     """
-    records = new = skipped = 0
-    first: datetime | None = None
-    last: datetime | None = None
+    done = Replayed(records=0, new_snapshots=0, skipped=0, first=None, last=None)
     batch: list[Item] = []
     rows = 0
 
     async def flush() -> None:
-        nonlocal records, new, skipped, rows
-        added, refused = await _write_what_is_taken(engine, batch)
-        records, new, skipped = records + len(batch) - refused, new + added, skipped + refused
-        progress(len(batch))
-        batch.clear()
-        rows = 0
+        nonlocal done
+        new, refused = await _write_what_is_taken(engine, batch)
+        done = replace(
+            done,
+            records=done.records + len(batch) - refused,
+            new_snapshots=done.new_snapshots + new,
+            skipped=done.skipped + refused,
+        )
+        progress(done)
 
     for record in records_since(data_dir, since):
         try:
             batch.append(decode_item(record.payload))
         except UnknownRecord:
-            skipped += 1
+            done = replace(done, skipped=done.skipped + 1)
             continue
-        first, last = first or record.accepted_at, record.accepted_at
+        done = replace(done, first=done.first or record.accepted_at, last=record.accepted_at)
         rows += size_of(batch[-1])
         if rows >= _BATCH_ROWS:
             await flush()
+            batch, rows = [], 0
     if batch:
         await flush()
-    return Replayed(records=records, new_snapshots=new, skipped=skipped, first=first, last=last)
+    return done
 
 
 async def retry(engine: AsyncEngine, letter: DeadLetter) -> str:

@@ -205,11 +205,13 @@ class Service:
         """Record until *stop* is set, then finish what is in hand; raise a ``ConfigurationError`` that a work met."""
         self._systemd = systemd
         every = self._settings.snapshot.every
-        await _know_the_time(self._client, min(MEASURING, every / 2))
-        self._handed = slot_at(self._clock.now(), every)
-        self._start_works(listener)
         ending = {asyncio.create_task(stop.wait()), asyncio.create_task(self._supervision.failed())}
         try:
+            # What the last process left is committed while the exchange's clock is measured.
+            self._supervision.start("recording", self._recording.run)
+            await _know_the_time(self._client, min(MEASURING, every / 2))
+            self._handed = slot_at(self._clock.now(), every)
+            self._start_works(listener)
             await self._leadership.settled()
             systemd.ready(self._role())
             done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
@@ -226,7 +228,6 @@ class Service:
 
     def _start_works(self, listener: socket.socket | None) -> None:
         start = self._supervision.start
-        start("recording", self._recording.run)
         start("schedule", self._keep_schedule)
         start("leadership", self._leadership.run)
         start("housekeeping", self._housekeeping.run)

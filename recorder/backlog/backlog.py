@@ -1,7 +1,8 @@
 """The backlog: what was observed and is not committed, on disk first, and in memory as far as there is room.
 
 What is offered is appended to the spool by one task, everything that waits with one fsync, and only then given out for
-its commit; what the memory does not hold is read back. While the disk takes nothing it is given out as it is.
+its commit; what the memory does not hold is read back, a batch ahead of the one that is being committed. While the disk
+takes nothing it is given out as it is.
 """
 
 import asyncio
@@ -76,6 +77,7 @@ class Backlog:
         self._spooling: list[Entry] = []
         self._recent: deque[Entry] = deque()
         self._in_hand: Batch | None = None
+        self._ahead: asyncio.Future[Batch] | None = None  # what follows number given_out, on its way from the disk
         self._incoming_rows = self._incoming_bytes = self._recent_rows = 0
         self._given_out = self.committed = spool.checkpoint.sequence
         self._on_disk = self._inherited = spool.last  # up to this number it must be read back
@@ -133,12 +135,14 @@ class Backlog:
                 self._recent_rows -= sum(size_of(entry.item) for entry in entries)
                 self._in_hand = Batch(entries, entries[-1].sequence)
             elif self._given_out < self._on_disk:
-                self._in_hand = await self._call(read_batch, self._log, self._given_out)
+                self._in_hand = await self._read_back()
             else:
                 entries = self._take(self._incoming)
                 self._forget(entries)
                 self._in_hand = Batch(entries, self._given_out)
             self._given_out = self._in_hand.through
+            if not self._recent and self._given_out < self._on_disk:
+                self._ahead = self._read_ahead()
         return self._in_hand
 
     def done(self) -> None:
@@ -149,6 +153,7 @@ class Backlog:
 
     async def rewind(self, after: int) -> None:
         """Give out again what comes after number *after*, the batch in hand included."""
+        self._ahead = None
         await self._call(self._log.rewind, after)
         for entry in reversed(self._in_hand.entries if self._in_hand else ()):
             if not entry.sequence:
@@ -200,6 +205,16 @@ class Backlog:
             size=self._log.size,
             damaged=self._log.damaged,
         )
+
+    async def _read_back(self) -> Batch:
+        """Return what the disk holds next. What was read is not lost when somebody stops waiting for it."""
+        self._ahead = self._ahead or self._read_ahead()
+        batch = await asyncio.shield(self._ahead)
+        self._ahead = None
+        return batch
+
+    def _read_ahead(self) -> "asyncio.Future[Batch]":
+        return asyncio.get_running_loop().run_in_executor(self._thread, read_batch, self._log, self._given_out)
 
     def _has_room(self, entry: Entry, spare: int) -> bool:
         if self._incoming_rows + size_of(entry.item) > self._bound:

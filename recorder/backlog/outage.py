@@ -9,7 +9,7 @@ from recorder.exceptions import StorageError
 from recorder.postgres.engine import TRY_AT_ONCE
 from recorder.process.clock import wall_clock
 
-_LONGEST_PAUSE = 5.0
+_LONGEST_PAUSE = 2.0  # with the time to connect, the first commit comes within 5 s of PostgreSQL
 _AT_ONCE = 5  # tries
 _REMIND = timedelta(minutes=1)
 
@@ -54,6 +54,6 @@ class Outage:
 
 
 def pause_after(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row: doubling from 0.1 to 0.2 up to 5, with jitter."""
+    """Return the seconds to wait after so many failures in a row: doubling from 0.1 to 0.2 up to 2, with jitter."""
     longest = min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10))  # an outage of hours must not overflow
     return random.uniform(longest / 2, longest)  # noqa: S311 - not secret

@@ -1,7 +1,9 @@
-"""Memory: what keeps a process of months from growing."""
+"""Memory: what keeps a process of months from growing, and what need not be looked through for garbage."""
 
 import ctypes
-from contextlib import suppress
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
 _LARGE = 128 * 1024  # bytes; what glibc begins with
@@ -18,3 +20,14 @@ def keep_large_blocks_apart() -> None:
         library.mallopt(_ARENA_MAX, 1)
         library.mallopt(_TRIM_THRESHOLD, _LARGE)
         library.mallopt(_MMAP_THRESHOLD, _LARGE)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Look for no garbage while modules are imported, and never in what they are made of: a fifth of a start's time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -24,13 +24,15 @@ def run(
     Two variables are enough: BINANCE_API_KEY and BINANCE_API_SECRET of a key that may only read. Everything else
     is in recorder.toml; look at it with `recorder check`.
     """
-    from recorder.cli.memory import keep_large_blocks_apart
-    from recorder.cli.output import print_error
-    from recorder.cli.settings import load_with_redactor
-    from recorder.cli.signals import stop_signals
-    from recorder.exceptions import StorageUnavailable
-    from recorder.process.systemd import Systemd
-    from recorder.service import run as serve
+    from recorder.cli.memory import keep_large_blocks_apart, loading
+
+    with loading():
+        from recorder.cli.output import print_error
+        from recorder.cli.settings import load_with_redactor
+        from recorder.cli.signals import stop_signals
+        from recorder.exceptions import StorageUnavailable
+        from recorder.process.systemd import Systemd
+        from recorder.service import run as serve
 
     keep_large_blocks_apart()
     os.umask(0o077)  # whatever it writes is nobody else's, also if the shell or the init system thinks otherwise

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -28,17 +28,44 @@ def replay(
 
     Example: recorder replay --since 30m
     """
+    import sys
+
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     from recorder import replaying
-    from recorder.cli.output import lines, print_json, show_time
+    from recorder.cli.output import lines, print_json, show_time, stderr
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, require_schema
 
     settings = load(config, log_level, need_accounts=False)
+    progress = Progress(
+        TextColumn("Writing again"),
+        BarColumn(),
+        TextColumn("{task.fields[records]} records, {task.fields[reached]}"),
+        TimeRemainingColumn(),
+        console=stderr(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    began = datetime.now(UTC)
 
     async def work() -> replaying.Replayed:
         async with open_database(settings.database_url, settings.data_dir) as engine:
             await require_schema(engine)
-            return await replaying.replay(engine, settings.data_dir, since)
+            with progress:
+                task = progress.add_task("replay", total=None, records=0, reached="")
+
+                def tell(done: replaying.Replayed) -> None:
+                    if done.first and done.last:
+                        progress.update(
+                            task,
+                            completed=(done.last - done.first).total_seconds(),
+                            total=(began - done.first).total_seconds(),
+                            records=done.records,
+                            reached=show_time(done.last),
+                        )
+
+                return await replaying.replay(engine, settings.data_dir, since, tell)
 
     done = asyncio.run(work())
     if json:

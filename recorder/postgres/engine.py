@@ -31,8 +31,8 @@ _CHECK_VIOLATION = "23514"
 _NO_SUCH_OBJECT = frozenset({"3F000", "42P01", "42703", "42883"})
 TRY_AT_ONCE = frozenset({"40001", "40P01", "57014"})
 """SQLSTATEs of a bad moment: serialization failure, deadlock, cancelled. The same write may well succeed at once."""
-WRONG_SERVER = frozenset({"25006"})
-"""SQLSTATEs of a server that takes no writes: connections to it must not be used again, even when they are alive."""
+_WRONG_SERVER = "25006"
+_CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes; without any SQLSTATE it was not the server who answered
 _DENIED = (
     "for recording, grant the role of database.url membership of recorder_writer, which recorder db roles makes; "
     "for recorder db, name the owner of the database in database.url"
@@ -50,7 +50,7 @@ _FIXES = {
     "3D000": "create the database, or mend its name in database.url",
     "53100": "free disk space on the database server",
     "53300": "raise max_connections, or the connection limit of the role",
-    "25006": "point database.url at the primary: this server is read-only",
+    _WRONG_SERVER: "point database.url at the primary: this server is read-only",
 }
 
 
@@ -113,6 +113,20 @@ def storage_errors(*, denied: str = _DENIED) -> Iterator[None]:
         OSError,
     ) as error:
         raise _translate(error, denied) from error
+
+
+def is_of_connections(error: StorageError) -> bool:
+    """Whether every connection made so far may fail alike and must not be used again, even where it is alive.
+
+    So it is when the server is gone, when it takes no writes, and when what the connection prepared is of another
+    schema.
+    """
+    return (
+        isinstance(error, SchemaMismatch)
+        or not error.sqlstate
+        or error.sqlstate == _WRONG_SERVER
+        or error.sqlstate.startswith(_CONNECTION_LOST)
+    )
 
 
 def cause_of(error: Exception) -> tuple[BaseException, str]:

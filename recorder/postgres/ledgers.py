@@ -61,15 +61,31 @@ _COMPLETE = text("""
 _KNOWN = text("""
     SELECT kind, symbol, complete_since, complete_until FROM recorder.ledger WHERE account_id = :account_id
 """)
+# From one symbol to the next along the indexes: what it reads grows with the symbols, not with their histories.
 _TRADED = text("""
-    SELECT symbol, min("time") AS since, max("time") AS until
-    FROM (
-      SELECT symbol, "time" FROM recorder.income WHERE account_id = :account_id AND symbol <> ''
+    WITH RECURSIVE earned AS (
+      SELECT min(symbol) AS symbol FROM recorder.income WHERE account_id = :account_id AND symbol > ''
       UNION ALL
-      SELECT symbol, update_time FROM recorder.change WHERE account_id = :account_id
-    ) AS told
-    GROUP BY symbol
-    ORDER BY symbol
+      SELECT (SELECT min(symbol) FROM recorder.income WHERE account_id = :account_id AND symbol > earned.symbol)
+      FROM earned WHERE earned.symbol IS NOT NULL
+    ), changed AS (
+      SELECT min(symbol) AS symbol FROM recorder.change WHERE account_id = :account_id
+      UNION ALL
+      SELECT (SELECT min(symbol) FROM recorder.change WHERE account_id = :account_id AND symbol > changed.symbol)
+      FROM changed WHERE changed.symbol IS NOT NULL
+    ), told AS (
+      SELECT symbol, (
+        SELECT max("time") FROM recorder.income WHERE account_id = :account_id AND symbol = earned.symbol
+      ) AS until
+      FROM earned
+      UNION ALL
+      SELECT symbol, (
+        SELECT max(update_time) FROM recorder.change
+        WHERE account_id = :account_id AND symbol = changed.symbol AND position_side = side
+      )
+      FROM changed, unnest(ARRAY['BOTH', 'LONG', 'SHORT']) AS side
+    )
+    SELECT symbol, max(until) AS until FROM told WHERE symbol IS NOT NULL GROUP BY symbol ORDER BY symbol
 """)
 # A symbol's fills are asked for as far as anything speaks of it, and the income speaks of every one that was traded.
 _REPAIRED = text("""
@@ -198,10 +214,10 @@ async def complete_ledgers(connection: AsyncConnection, account_id: int) -> dict
     return {Ledger(row.kind, row.symbol): Interval(row.complete_since, row.complete_until) for row in rows}
 
 
-async def traded_symbols(connection: AsyncConnection, account_id: int) -> dict[str, Interval]:
-    """Every symbol that anything recorded speaks of, with the first and the last time at which it does."""
+async def traded_symbols(connection: AsyncConnection, account_id: int) -> dict[str, datetime]:
+    """Every symbol that anything recorded speaks of, with the last time at which it does."""
     rows = await connection.execute(_TRADED, {"account_id": account_id})
-    return {row.symbol: Interval(row.since, row.until) for row in rows}
+    return {row.symbol: row.until for row in rows}
 
 
 async def mark_repaired(connection: AsyncConnection, account_id: int) -> None:

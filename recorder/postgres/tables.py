@@ -195,6 +195,7 @@ income = Table(
     Column("trade_id", BigInteger),
     Column("info", Text),
     Index("income_time_idx", "account_id", "time"),
+    Index("income_symbol_idx", "account_id", "symbol", "time"),
 )
 
 ledger = Table(

@@ -71,9 +71,9 @@ class Backfill:
         with storage_errors():
             async with self._engine.connect() as connection:
                 traded = await traded_symbols(connection, account_id)
-        for symbol, told in traded.items():
+        for symbol, told_until in traded.items():
             complete = known.get(Ledger("fill", symbol))
-            if complete is None or told.until >= complete.until - OVERLAP or wanted.since < complete.since:
+            if complete is None or told_until >= complete.until - OVERLAP or wanted.since < complete.since:
                 await self._fills(credentials, account_id, known, symbol, wanted)
         await self._rebuild(credentials.account, account_id)
         with storage_errors():

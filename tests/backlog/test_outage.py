@@ -17,8 +17,8 @@ DEADLOCK = StorageUnavailable("PostgreSQL cannot be used", why="deadlock", sqlst
 
 
 @given(st.integers(1, 10**9))
-def test_however_long_postgresql_is_away_the_next_try_is_at_most_five_seconds_off(failures: int) -> None:
-    assert 0.1 <= pause_after(failures) <= 5
+def test_however_long_postgresql_is_away_the_next_try_is_at_most_two_seconds_off(failures: int) -> None:
+    assert 0.1 <= pause_after(failures) <= 2
 
 
 def test_a_first_failure_is_tried_again_at_once() -> None:

@@ -10,8 +10,8 @@ import os
 import sqlite3
 import statistics
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +35,7 @@ from recorder.spool.record import OVERHEAD
 APPENDS = 2_000
 SNAPSHOTS = 3_000
 ROWS = 20
+ACCOUNTS = 50
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WINDOW = timedelta(minutes=30)
 
@@ -47,9 +48,9 @@ def digits(chance: Random, whole: int) -> Decimal:
 def snapshot(number: int) -> Snapshot:
     """A snapshot whose numbers are as long as the exchange's."""
     chance = Random(number)  # noqa: S311 - to be repeatable
-    time = START + timedelta(minutes=number // 50)
+    time = START + timedelta(minutes=number // ACCOUNTS)
     return Snapshot(
-        account=f"account-{number % 50}",
+        account=f"account-{number % ACCOUNTS}",
         time=time,
         kind=Kind.SLOT,
         taken_at=time + timedelta(milliseconds=number % 997),
@@ -79,6 +80,23 @@ def snapshot(number: int) -> Snapshot:
                 ask_notional=Decimal(0),
             )
             for row in range(ROWS)
+        ),
+    )
+
+
+def unchanged(number: int) -> Snapshot:
+    """A snapshot of positions that the account had all the time; prices and profits are new in every one."""
+    now, first = snapshot(number), snapshot(number % ACCOUNTS)
+    return replace(
+        now,
+        positions=tuple(
+            replace(
+                row,
+                position_amt=same.position_amt,
+                entry_price=same.entry_price,
+                break_even_price=same.break_even_price,
+            )
+            for row, same in zip(now.positions, first.positions, strict=True)
         ),
     )
 
@@ -115,7 +133,7 @@ def event(number: int) -> Told:
         raw=json.dumps({"e": "ACCOUNT_UPDATE", "a": {"B": [asdict(balance)], "P": [asdict(position)]}}, default=str),
     )
     arrival = Arrival(number=number, received_at=time, clock_offset=timedelta(milliseconds=3))
-    return Told(f"account-{number % 50}", arrival, update)
+    return Told(f"account-{number % ACCOUNTS}", arrival, update)
 
 
 def latencies(append: Callable[[bytes], object]) -> str:
@@ -164,12 +182,12 @@ def measure_sizes() -> None:
         print(f"{name}: {size:.0f} bytes, {took:.0f} µs to encode, {measure_decoding(payloads):.0f} µs to decode")
 
 
-async def drain(folder: Path, name: str, items: list[Item]) -> None:
+async def drain(folder: Path, name: str, items: Sequence[Item]) -> None:
     """Spool *items* while nobody commits, and measure how fast they come into PostgreSQL afterwards."""
     payloads = [encode_item(item) for item in items]
-    async with open_database(None, folder) as engine:
+    async with open_database(None, folder / "data") as engine:
         await prepare_partitions(engine, START, START + timedelta(days=31))
-        with open_spool(folder / name, limit=2**30, replay_window=WINDOW) as log:
+        with open_spool(folder, limit=2**30, replay_window=WINDOW) as log:
             for begin in range(0, len(payloads), 500):
                 log.append(payloads[begin : begin + 500], datetime.now(UTC))
             recording = Recording(engine, Metrics(), log, accounts=[], every=timedelta(minutes=1))
@@ -185,14 +203,20 @@ async def drain(folder: Path, name: str, items: list[Item]) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="recorder-spool-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="recorder-spool-") as path:
+        folder = Path(path)
         folder.chmod(0o711)  # started as root, PostgreSQL runs as another user
         print(f"{os.cpu_count()} cores, {folder}")
         compare_with_sqlite(folder)
         measure_sizes()
-        asyncio.run(drain(folder, "snapshots", [snapshot(number) for number in range(SNAPSHOTS)]))
-        asyncio.run(drain(folder, "events", [event(number) for number in range(20_000)]))
+        for name, items in (
+            ("snapshots of positions that stay", [unchanged(number) for number in range(SNAPSHOTS)]),
+            ("snapshots of positions that all change", [snapshot(number) for number in range(SNAPSHOTS)]),
+            ("events", [event(number) for number in range(20_000)]),
+        ):
+            own = folder / name.replace(" ", "-")
+            own.mkdir(0o711)
+            asyncio.run(drain(own, name, items))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """``recorder replay``, ``recorder dead-letters``, and what ``recorder run`` says of its spool and database."""
 
 import asyncio
+import os
+import pty
 import signal
-from datetime import UTC, datetime
+import sys
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,7 +14,9 @@ from recorder.domain.snapshot import Kind, Snapshot
 from recorder.postgres.dead_letters import DeadLetter, open_letters
 from recorder.recording import write
 from recorder.spool.codec import encode_text
-from tests.cli.command import Recorder, Rows
+from recorder.spool.opening import open_spool
+from tests.cli.command import MAIN, Recorder, Rows
+from tests.cli.test_pnl import PLENTY, read_all
 from tests.cli.test_service import until_recorded
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -39,6 +44,34 @@ async def test_replay_writes_again_what_the_database_lost_while_the_service_runs
     assert again.json["new_snapshots"] == len(before)
     assert list(again.json) == ["records", "new_snapshots", "skipped", "first", "last"]
     assert await rows("SELECT account, time FROM bi.snapshot ORDER BY 1, 2") == before
+
+
+async def test_replay_shows_a_terminal_how_far_it_is(recorder: Recorder) -> None:
+    data_dir = recorder.folder / "data"
+    with open_spool(data_dir, limit=2**20, replay_window=timedelta(hours=1)) as spool:
+        spool.append([encode_text(SNAPSHOT)], datetime.now(UTC))
+    leader, follower = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        MAIN,
+        "replay",
+        "--since",
+        "1h",
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        cwd=recorder.folder,
+        env=recorder.variables | {"TERM": "xterm-256color", "COLUMNS": "120"},
+    )
+    os.close(follower)
+    async with asyncio.timeout(PLENTY):
+        shown = await asyncio.to_thread(read_all, leader)
+        assert await process.wait() == 0, shown
+    os.close(leader)
+    assert "Writing again" in shown
+    assert "1 records, " in shown
+    assert "1 snapshot(s) were missing" in shown
 
 
 async def test_a_dead_letter_is_shown_with_its_reason_and_written_when_nothing_refuses_it_any_more(

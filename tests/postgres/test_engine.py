@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.exceptions import SchemaMismatch, StorageError, StorageRefused, StorageUnavailable
-from recorder.postgres.engine import CONNECT_SECONDS, create_engine, storage_errors
+from recorder.postgres.engine import CONNECT_SECONDS, create_engine, is_of_connections, storage_errors
 
 SHORT = 0.5  # seconds for a statement, where one is to run out of time
 
@@ -267,6 +267,23 @@ async def test_the_query_part_of_a_url_reaches_the_driver(database: str) -> None
                 assert await connection.scalar(text("SHOW work_mem")) == "8MB"
     finally:
         await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("error", "all_of_them"),
+    [
+        (StorageUnavailable("gone", sqlstate=""), True),
+        (StorageUnavailable("the server is being shut down", sqlstate="57P01"), True),
+        (StorageUnavailable("the connection does not exist", sqlstate="08003"), True),
+        (StorageUnavailable("read-only", sqlstate="25006"), True),
+        (SchemaMismatch("no such table", sqlstate="42P01"), True),
+        (StorageUnavailable("cancelled", sqlstate="57014"), False),
+        (StorageUnavailable("the disk is full", sqlstate="53100"), False),
+        (StorageUnavailable("deadlock", sqlstate="40P01"), False),
+    ],
+)
+def test_a_connection_that_failed_tells_of_the_others(error: StorageError, all_of_them: bool) -> None:
+    assert is_of_connections(error) is all_of_them
 
 
 def test_other_errors_pass_as_they_are() -> None:

@@ -12,6 +12,7 @@ from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.postgres.accounts import take_turn
 from recorder.postgres.events import write_events
+from recorder.postgres.ledgers import traded_symbols
 from recorder.postgres.snapshots import write_snapshots
 
 pytestmark = pytest.mark.every_postgres
@@ -30,9 +31,15 @@ REMEMBER = """
     FROM recorder.account, unnest(CAST(:symbols AS text[])) AS symbol, generate_series(1, :history) AS n,
          LATERAL (SELECT CAST(:noon AS timestamptz) - n * interval '1 hour' AS at) AS past
 """
+EARN = """
+    INSERT INTO recorder.income (account_id, income_type, tran_id, asset, symbol, "time", income)
+    SELECT account.id, 'COMMISSION', row_number() OVER (ORDER BY symbol, n), 'USDT', symbol,
+           CAST(:noon AS timestamptz) + interval '1 minute' - n * interval '1 hour', -1
+    FROM recorder.account, unnest(CAST(:symbols AS text[])) AS symbol, generate_series(1, :history) AS n
+"""
 ROWS_READ = """
-    SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
-    WHERE relid = 'recorder.change'::regclass
+    SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables
+    WHERE relid IN ('recorder.change'::regclass, 'recorder.income'::regclass)
 """
 
 
@@ -99,3 +106,18 @@ async def test_a_round_of_snapshots_does_not_read_the_history(engine: AsyncEngin
         before = await rows_read(connection)
         await write_snapshots(connection, ids, [snapshot(account) for account in ACCOUNTS])
         assert await rows_read(connection) - before <= 2 * POSITIONS
+
+
+async def test_which_symbols_were_traded_is_found_without_reading_their_history(
+    engine: AsyncEngine, ids: dict[str, int]
+) -> None:
+    earned = [*SYMBOLS[10:], "EARNEDUSDT"]
+    async with engine.begin() as connection:
+        await connection.execute(text(EARN), {"symbols": ["", *earned], "history": HISTORY, "noon": NOON})
+        await connection.execute(text("ANALYZE recorder.income"))
+    async with engine.begin() as connection:
+        before = await rows_read(connection)
+        traded = await traded_symbols(connection, ids[ACCOUNTS[0]])
+        assert await rows_read(connection) - before <= 10 * len(SYMBOLS)
+    newest = NOON - timedelta(hours=1)
+    assert traded == dict.fromkeys(SYMBOLS[:10], newest) | dict.fromkeys(earned, newest + timedelta(minutes=1))

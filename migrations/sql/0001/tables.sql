@@ -176,6 +176,7 @@ CREATE TABLE recorder.income (
 );
 COMMENT ON TABLE recorder.income IS 'One row per line of the exchange''s own ledger: every change of a wallet, signed. Symbol is empty where there is none.';
 CREATE INDEX income_time_idx ON recorder.income (account_id, "time");
+CREATE INDEX income_symbol_idx ON recorder.income (account_id, symbol, "time");
 
 CREATE TABLE recorder.ledger (
   account_id     integer NOT NULL CONSTRAINT ledger_account_id_fkey REFERENCES recorder.account (id),
