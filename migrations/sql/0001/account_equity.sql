@@ -1,8 +1,9 @@
 -- A transfer counts at the snapshots after the last one whose answer came before it. The moment of the balances' own
 -- answer is not kept: it is taken to be the snapshot's taken_at, since both are asked for at once; a transfer between
 -- the two answers shows as profit of that one row. The clocks may differ by up to the minute that is looked ahead.
--- The GROUP BY, on what is a key already, keeps the planner from joining all stretches with all snapshots. Filters on account and asset reach the tables, because every window is partitioned by both; one on time
--- reaches the snapshots, their balances and their samples.
+-- The GROUP BY and the LIMIT 1, both on what is a key already, keep the planner from joining all stretches with all
+-- snapshots, and all balances with them. Filters on account and asset reach the tables, because every window is
+-- partitioned by both; one on time reaches the snapshots, their balances and their samples.
 CREATE VIEW bi.account_equity AS
 SELECT
   stretch.account,
@@ -69,7 +70,12 @@ CROSS JOIN LATERAL (
     AND s."time" > stretch.after AND s."time" <= stretch.until
   GROUP BY s."time", s.outcome
 ) AS slot
-LEFT JOIN recorder.balance b ON b.account_id = stretch.account_id AND b."time" = slot."time" AND b.asset = stretch.asset
+LEFT JOIN LATERAL (
+  SELECT b.wallet_balance
+  FROM recorder.balance b
+  WHERE b.account_id = stretch.account_id AND b."time" = slot."time" AND b.asset = stretch.asset
+  LIMIT 1
+) AS b ON true
 CROSS JOIN LATERAL (
   SELECT CASE WHEN slot.outcome = 'ok' THEN coalesce(sum(p.unrealized_profit), 0) END AS unrealized_profit
   FROM recorder.sample p

@@ -1,6 +1,7 @@
 -- A position that is missing in an ok snapshot was flat: where a day has more ok snapshots than samples of the position,
 -- 0 was one of its values.
--- Filters on account, symbol, asset and day reach the tables, because every row is grouped by all four.
+-- Filters on account, symbol, asset and day reach the tables, because every row is grouped by all four. A day is no bound
+-- of an index on time: it chooses the snapshots' days, and each of those its samples, so that no other day is read.
 CREATE VIEW bi.pnl_daily AS
 SELECT
   earned.account,
@@ -42,32 +43,29 @@ FROM (
     FROM recorder.earning e
     UNION ALL
     SELECT
-      held.account_id,
+      closing.account_id,
       held.symbol,
       held.asset,
-      held.day,
+      closing.day,
       0,
       0,
       0,
       held.unrealized_profit,
       CASE WHEN held."time" = closing."time" THEN held.unrealized_profit END
     FROM (
-      SELECT
-        p.account_id,
-        p.symbol,
-        p.margin_asset AS asset,
-        (p."time" AT TIME ZONE 'UTC')::date AS day,
-        p."time",
-        sum(p.unrealized_profit) AS unrealized_profit
-      FROM recorder.sample p
-      GROUP BY p.account_id, p.symbol, p.margin_asset, p."time"
-    ) AS held
-    JOIN (
       SELECT s.account_id, (s."time" AT TIME ZONE 'UTC')::date AS day, max(s."time") AS "time"
       FROM recorder.snapshot s
       WHERE s.outcome = 'ok'
       GROUP BY s.account_id, 2
-    ) AS closing ON closing.account_id = held.account_id AND closing.day = held.day
+    ) AS closing
+    CROSS JOIN LATERAL (
+      SELECT p.symbol, p.margin_asset AS asset, p."time", sum(p.unrealized_profit) AS unrealized_profit
+      FROM recorder.sample p
+      WHERE p.account_id = closing.account_id
+        AND p."time" >= closing.day::timestamp AT TIME ZONE 'UTC'
+        AND p."time" < (closing.day + 1)::timestamp AT TIME ZONE 'UTC'
+      GROUP BY p.symbol, p.margin_asset, p."time"
+    ) AS held
   ) AS told
   JOIN recorder.account a ON a.id = told.account_id
   GROUP BY a.name, a.id, told.symbol, told.asset, told.day
