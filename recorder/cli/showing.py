@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.binance.saved import decode_saved
@@ -24,6 +25,7 @@ from recorder.domain.snapshot import Kind, Snapshot
 from recorder.logs import configure_logging
 from recorder.postgres import questions
 from recorder.postgres.database import open_database
+from recorder.postgres.engine import create_unhurried_engine
 from recorder.postgres.samples import prepare_partitions
 from recorder.postgres.schedules import write_schedule
 from recorder.postgres.verification.audit import audit
@@ -73,7 +75,7 @@ async def show(days: int, duration: timedelta | None, log_level: str) -> None:
     world = DEMO.world(_SEED, now - timedelta(days=days))
     with _folder() as folder:
         lines(["Starting PostgreSQL …"])
-        async with open_database(None, folder / "data") as engine:
+        async with open_database(None, folder / "data", engine_of=create_unhurried_engine) as engine:
             await _record_past(engine, world, now, stop)
             async with Simulator(world) as exchange:
                 settings = _settings(folder, exchange)
@@ -181,6 +183,8 @@ async def _follow(engine: AsyncEngine) -> None:
 
 
 async def _summarize(engine: AsyncEngine, since: datetime) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("ANALYZE"))  # autovacuum does, a minute after so much was written
     stdout().print("Recorded", style="bold")
     print_table(await questions.summary(engine), SUMMARY, empty="nothing")
     stdout().print("\nHeld now: bi.position_latest", style="bold")
