@@ -1,8 +1,11 @@
 """Access: from the settings to the accounts and the exchange they give access to."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Literal
 
 from recorder.binance.client import Client
 from recorder.binance.pause import PauseFile
@@ -12,8 +15,11 @@ from recorder.config.database_url import passwords
 from recorder.config.sections import AccountSettings
 from recorder.config.settings import Settings
 from recorder.config.weight import ALLOWANCE
-from recorder.exceptions import ConfigurationError
+from recorder.exceptions import ConfigurationError, ExchangeError
 from recorder.process.supervision import Supervision
+
+MEASURING = timedelta(seconds=2)
+"""How long a start waits for the exchange's clock at most; half a slot if that is shorter."""
 
 
 def credentials(settings: Settings) -> list[Credentials]:
@@ -92,3 +98,17 @@ def _signer(account: AccountSettings) -> Signer:
     raise ConfigurationError(
         f"account {account.name} has nothing to sign with", fix="set its api_secret or its private_key"
     )
+
+
+def balances_wanted(settings: Settings) -> Literal["always", "spare", "never"]:
+    """Return whether balances are asked for with every snapshot, or as far as there is weight to spare."""
+    if not settings.snapshot.balances:
+        return "never"
+    return "always" if balances_are_scheduled(settings) else "spare"
+
+
+async def know_the_time(client: Client, patience: timedelta) -> None:
+    """Measure the exchange's clock, if that is possible now; otherwise this machine's must do for the time being."""
+    with suppress(TimeoutError, ExchangeError):
+        async with asyncio.timeout(patience.total_seconds()):
+            await client.measure_clock()

@@ -4,37 +4,35 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, closing
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.access import balances_are_scheduled, credentials, database_url, open_client
+from recorder.access import MEASURING, balances_wanted, credentials, database_url, know_the_time, open_client
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
 from recorder.config.settings import Settings
 from recorder.domain.gap import GapReason
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.exceptions import ExchangeError, StorageError, StorageUnavailable
-from recorder.housekeeping import AHEAD, Housekeeping
+from recorder.exceptions import StorageUnavailable
+from recorder.housekeeping import Housekeeping
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database, require_schema
 from recorder.postgres.leadership import Leadership
-from recorder.postgres.samples import prepare_partitions
 from recorder.process.clock import Clock
 from recorder.process.pulse import Pulse
 from recorder.process.supervision import Supervision
 from recorder.process.systemd import Systemd
-from recorder.recording import Recording, write
+from recorder.recording import Recording
 from recorder.schedule import Schedule
 from recorder.spool.log import Log
 from recorder.spool.opening import open_spool
 from recorder.vitals import Vitals, export
-from recorder.watching.asking import take_snapshot
 from recorder.watching.backfill import Backfill
+from recorder.watching.bookkeeping import Bookkeeping
 from recorder.watching.duty import Duty, Tools
 from recorder.watching.watch import Watch
 from recorder.web.app import create_app
@@ -43,9 +41,6 @@ from recorder.web.server import listen, serve
 FINISHING = timedelta(seconds=5)
 """How long a stop waits for answers that are on their way; then, for as long as ``COMMITTING``, for the commit."""
 COMMITTING = timedelta(seconds=2)
-
-MEASURING = timedelta(seconds=2)
-"""How long a start waits for the exchange's clock at most; half a slot if that is shorter."""
 
 log = logging.getLogger(__name__)
 
@@ -101,42 +96,6 @@ async def run(
         await service.run(stop, listener, systemd or Systemd())
 
 
-async def snapshot_once(settings: Settings, account: str | None) -> list[Snapshot]:
-    """Take one snapshot of *account*, or of each account, commit it, and return what came of it."""
-    chosen = [each for each in credentials(settings) if account in (None, each.account)]
-    clock = Clock()
-    async with (
-        open_database(settings.database_url, settings.data_dir) as engine,
-        open_client(settings, clock.measured) as client,
-    ):
-        await require_schema(engine)
-        await _know_the_time(client, MEASURING)
-        now = clock.now()
-        await prepare_partitions(engine, now, now + AHEAD)
-        timeout = settings.snapshot.timeout
-        snapshots = await asyncio.gather(
-            *(
-                take_snapshot(each.account, now, Kind.MANUAL, partial(client.positions, each, timeout), now=clock.now)
-                for each in chosen
-            )
-        )
-        await write(engine, snapshots)
-    return snapshots
-
-
-async def _know_the_time(client: Client, patience: timedelta) -> None:
-    """Measure the exchange's clock, if that is possible now; otherwise this machine's must do for the time being."""
-    with suppress(TimeoutError, ExchangeError):
-        async with asyncio.timeout(patience.total_seconds()):
-            await client.measure_clock()
-
-
-def _balances(settings: Settings) -> Literal["always", "spare", "never"]:
-    if not settings.snapshot.balances:
-        return "never"
-    return "always" if balances_are_scheduled(settings) else "spare"
-
-
 class Service:
     """The works that record together, each of them restarted by the supervision if it breaks."""
 
@@ -175,7 +134,7 @@ class Service:
             client,
             self._recording,
             timeout=settings.snapshot.timeout,
-            balances=_balances(settings),
+            balances=balances_wanted(settings),
             taken=self._taken,
             settled=self._leadership.settled,
             clock=clock.now,
@@ -194,7 +153,9 @@ class Service:
         )
         self._duties: dict[str, Duty] = {}
         self._stood_by: set[str] = set()
-        self._begun = asyncio.Event()
+        self._bookkeeping = Bookkeeping(
+            Backfill(engine, client.rest), self._accounts, self._duties, every=settings.ledger.every
+        )
         self._housekeeping = Housekeeping(
             engine, self._recording, self._duties, every=settings.snapshot.every, clock=clock.now
         )
@@ -209,7 +170,7 @@ class Service:
         try:
             # What the last process left is committed while the exchange's clock is measured.
             self._supervision.start("recording", self._recording.run)
-            await _know_the_time(self._client, min(MEASURING, every / 2))
+            await know_the_time(self._client, min(MEASURING, every / 2))
             self._handed = slot_at(self._clock.now(), every)
             self._start_works(listener)
             await self._leadership.settled()
@@ -233,7 +194,7 @@ class Service:
         start("housekeeping", self._housekeeping.run)
         start("pulse", self._pulse.run)
         if self._settings.ledger.enabled:
-            start("ledgers", self._keep_ledgers)
+            start("ledgers", self._bookkeeping.run)
         if self._systemd.watchdog:
             start("watchdog", partial(self._systemd.feed_watchdog, lambda: self._supervision.well))
         if listener:
@@ -279,7 +240,7 @@ class Service:
         self._watch.begin(begun, since, kind)
         self._housekeeping.begun(begun)
         if begun:
-            self._begun.set()
+            self._bookkeeping.begun()
         for account in self._accounts:
             self._metrics.leads(account, account in self._duties)
         self._systemd.status(self._role())
@@ -315,24 +276,3 @@ class Service:
             if backlog.unspooled:
                 log.error("%d could not even be spooled: the next start writes the gap", backlog.unspooled)
         await self._supervision.stop("leadership")  # only now may another recorder begin
-
-    async def _keep_ledgers(self) -> None:
-        """Bring the ledgers of each account up to date, again and again, and when one begins to be watched.
-
-        An account that fails holds up no other.
-        """
-        backfill = Backfill(self._engine, self._client.rest)
-        failing: set[str] = set()
-        while True:
-            self._begun.clear()
-            for account in [name for name in self._accounts if name in self._duties]:
-                try:
-                    await backfill.run(self._accounts[account])
-                    failing.discard(account)
-                except (ExchangeError, StorageError) as error:
-                    if account not in failing:
-                        log.warning("the ledgers of %s wait: %s; %s", account, error.what, error.why)
-                        failing.add(account)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.ledger.every.total_seconds()):
-                    await self._begun.wait()

@@ -61,7 +61,7 @@ def snapshot(
     from recorder.cli.output import print_json, print_table
     from recorder.cli.settings import load
     from recorder.exceptions import ConfigurationError
-    from recorder.service import snapshot_once
+    from recorder.snapshotting import snapshot_once
 
     os.umask(0o077)
     settings = load(config, log_level)

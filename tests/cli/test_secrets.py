@@ -38,14 +38,14 @@ QUESTIONS = (
 )
 ASKING = (("check",), ("snapshot",))
 CRASH = """
-import recorder.service
+import recorder.snapshotting
 async def crash(settings, account):
     revealed = [each.api_key.reveal() for each in settings.accounts] + [settings.database.url.reveal()]
     try:
         raise ValueError(revealed)
     except ValueError as error:
         raise RuntimeError(f"nobody foresaw {revealed!r}") from error
-recorder.service.snapshot_once = crash
+recorder.snapshotting.snapshot_once = crash
 """
 
 
