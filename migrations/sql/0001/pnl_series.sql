@@ -18,7 +18,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET t
       a.id AS account_id,
       last."time",
       last.taken_at,
-      lag(last.taken_at, 1, first.taken_at) OVER (ORDER BY bucket.begins) AS taken_before
+      -- the latest before, not the last: where a clock was set back, no line may count twice
+      greatest(first.taken_at, max(last.taken_at) OVER (
+        ORDER BY bucket.begins ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+      )) AS taken_before
     FROM recorder.account a
     CROSS JOIN LATERAL (
       SELECT s.taken_at
