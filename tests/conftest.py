@@ -1,6 +1,7 @@
 """What tests share: PostgreSQL servers of both supported ends, and a fresh database of each in milliseconds."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -9,11 +10,16 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.postgres.embedded.server import embedded_postgres
 from recorder.postgres.engine import create_engine
 from recorder.postgres.schema import upgrade
+
+# The same examples on every machine; HYPOTHESIS_PROFILE=default tries new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 EMBEDDED = "embedded-18"

@@ -14,11 +14,11 @@ from tests.binance.exchange import Exchange
 
 
 class Watch:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: timedelta = timedelta(seconds=20)) -> None:
         self.clock = ExchangeClock()
         weight = WeightBudget(1200)
         self.channel = Channel(url, weight, self.clock, Allowance(weight, self.clock, None))
-        self.timekeeper = Timekeeper(self.channel, self.clock, timedelta(milliseconds=200))
+        self.timekeeper = Timekeeper(self.channel, self.clock, patience)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def test_callers_at_the_same_time_share_a_measurement(exchange: Exchange, 
 
 
 async def test_an_exchange_that_does_not_tell_the_time_is_lived_with() -> None:
-    watch = Watch("ws://127.0.0.1:1/")
+    watch = Watch("ws://127.0.0.1:1/", timedelta(milliseconds=200))
     with pytest.raises(AnswerTimeout, match="clock"):
         await watch.timekeeper.measure()
     assert watch.clock.offset is None
