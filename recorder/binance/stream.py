@@ -5,8 +5,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import count
 
+from recorder.binance.arrivals import Arrivals
 from recorder.binance.clock import ExchangeClock
 from recorder.binance.events import decode_event
 from recorder.binance.listen_key import ListenKey
@@ -70,7 +70,7 @@ class UserStream:
         self._covering = False
         self._covered_since = clock.now()
         self._proven_at = steady()
-        self._numbers = count(1)
+        self._arrivals = Arrivals(clock)
         self._counts: Counter[str] = Counter()
         self._passed = self._malformed = self._connections = 0
         self._last_event_at: datetime | None = None
@@ -207,9 +207,7 @@ class UserStream:
             self._passed += 1
             return
         self._counts[type(event).__name__] += 1
-        self._deliver(
-            event, Arrival(number=next(self._numbers), received_at=self._last_event_at, clock_offset=self._clock.offset)
-        )
+        self._deliver(event, self._arrivals.arrived(received))
         if isinstance(event, ListenKeyExpired):
             told = self._covered_at(received)
             expired = max(event.event_time or told, self._covered_since)
