@@ -21,6 +21,7 @@ from recorder.exceptions import StorageUnavailable
 from recorder.housekeeping import Housekeeping
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database, require_schema
+from recorder.postgres.embedded.server import prepare_data_dir
 from recorder.postgres.leadership import Leadership
 from recorder.process.clock import Clock
 from recorder.process.pulse import Pulse
@@ -62,6 +63,8 @@ async def run(
     accounts = credentials(settings)
     for warning in settings.warnings():
         log.warning("%s", warning)
+    if settings.database_url is None:
+        prepare_data_dir(settings.data_dir.resolve())
     async with AsyncExitStack() as stack:
         spool = stack.enter_context(
             open_spool(

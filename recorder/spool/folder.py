@@ -4,8 +4,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-_PARENTS = 0o711 if os.geteuid() == 0 else 0o700  # root's embedded PostgreSQL runs as another user, and must pass
-
 
 class File:
     """A new file that is only appended to."""
@@ -37,7 +35,7 @@ class Folder:
         """Make the folder where it is missing, durably, closed to everybody else."""
         missing = [part for part in (self.path, *self.path.parents) if not part.exists()]
         for part in reversed(missing):
-            part.mkdir(mode=_PARENTS, exist_ok=True)
+            part.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(part.parent)
         self.path.chmod(0o700)
 

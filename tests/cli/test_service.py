@@ -220,3 +220,12 @@ async def test_the_embedded_database_is_nobody_elses_whatever_the_umask(
     assert data / "postgres" in made
     assert [str(path) for path in made if path.stat().st_mode & 0o077] == []
     assert data.stat().st_mode & 0o066 == 0  # root lets the user pass who runs PostgreSQL
+
+
+async def test_run_needs_no_database_and_no_folder_but_makes_its_own(configured: Recorder, open_folder: Path) -> None:
+    del configured.variables["RECORDER_DATABASE__URL"]
+    async with configured.started("run", RECORDER_STORAGE__DATA_DIR=str(open_folder / "data")) as running:
+        await running.says("its event stream is connected")
+        stopped = await running.stop()
+    assert stopped.code == 0, stopped.stderr
+    assert {"postgres", "spool"} <= {path.name for path in (open_folder / "data").iterdir()}

@@ -19,7 +19,7 @@ from recorder.exceptions import ConfigurationError, RecorderError, StorageUnavai
 from recorder.postgres.embedded.binaries import reachable_binaries, server_binaries
 from recorder.postgres.embedded.cluster import Cluster
 from recorder.postgres.embedded.postmaster import find_postmaster, launch, stop
-from recorder.postgres.embedded.server_user import SYSTEM_DATA_DIR, make_data_dir, server_user
+from recorder.postgres.embedded.server_user import SYSTEM_DATA_DIR, ServerUser, make_data_dir, server_user
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +57,23 @@ async def embedded_postgres(data_dir: Path, *, binaries: Path | None = None) -> 
                 await stop(cluster)
 
 
+def prepare_data_dir(data_dir: Path) -> ServerUser | None:
+    """Make *data_dir* where it is missing, and return who runs the server in it, who must reach it.
+
+    Whoever else puts files there, and makes it, would close it to that user. Raises ``ConfigurationError``.
+    """
+    user = server_user(data_dir / "postgres")
+    try:
+        make_data_dir(data_dir, user)
+    except OSError as exc:
+        raise _unusable(data_dir, exc) from exc
+    return user
+
+
 def _open_cluster(data_dir: Path, binaries: Path | None) -> Cluster:
     data_dir = data_dir.resolve()
+    user = prepare_data_dir(data_dir)
     try:
-        user = server_user(data_dir / "postgres")
-        make_data_dir(data_dir, user)
         if binaries is None:
             binaries = server_binaries() if user is None else reachable_binaries(user, SYSTEM_DATA_DIR)
     except OSError as exc:
