@@ -1,13 +1,13 @@
 """An outage: PostgreSQL does not take what it is given. Said once, then every minute, and once when it is over."""
 
 import logging
-import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from recorder.exceptions import StorageError
 from recorder.postgres.engine import TRY_AT_ONCE
 from recorder.process.clock import wall_clock
+from recorder.process.pausing import pause_after
 
 _LONGEST_PAUSE = 2.0  # with the time to connect, the first commit comes within 5 s of PostgreSQL
 _AT_ONCE = 5  # tries
@@ -43,7 +43,7 @@ class Outage:
             self._said_at = now
             away = (now - self.since).total_seconds()
             log.error("PostgreSQL is away for %.0f s, %d records wait: %s", away, waiting, self.error)
-        return pause_after(attempt)
+        return pause_after(attempt, longest=_LONGEST_PAUSE)
 
     def end(self, *, waiting: int) -> None:
         """Note that it took what it was given; may be called when it was not away at all."""
@@ -51,9 +51,3 @@ class Outage:
             away = self._clock() - self.since
             log.warning("PostgreSQL is back after %.0f s, %d records were waiting", away.total_seconds(), waiting)
             self.since, self.error = None, ""
-
-
-def pause_after(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row: doubling from 0.1 to 0.2 up to 2, with jitter."""
-    longest = min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10))  # an outage of hours must not overflow
-    return random.uniform(longest / 2, longest)  # noqa: S311 - not secret

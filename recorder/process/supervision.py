@@ -7,7 +7,6 @@ one work can stop another, none goes unnoticed, and one that keeps breaking make
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from recorder.exceptions import ConfigurationError
+from recorder.process.pausing import pause_after
 
 Work = Callable[[], Coroutine[None, None, None]]
 """Starts an endless work; it may be called again after what it returned has ended."""
@@ -25,7 +25,6 @@ TRIES = 6
 """So many failures in a row, which take some seconds, make the process unwell."""
 
 _PROVEN = 10.0  # seconds; a work that broke that often and now runs for as long makes the process unwell no more
-_FIRST = 0.1
 _LONGEST = 30.0
 
 _log = logging.getLogger(__name__)
@@ -137,7 +136,7 @@ class Supervision:
             post.failures += 1
             self._tell(name, post, error)
             post.waiting = True
-            await asyncio.sleep(pause_after(post.failures))
+            await asyncio.sleep(pause_after(post.failures, longest=_LONGEST))
             post.waiting, post.began = False, time.monotonic()
             self._restarted(name, 1)
 
@@ -149,12 +148,6 @@ class Supervision:
             return
         post.told.add(post.error)
         _log.error("%s broke (%s) and is started again; please report this", name, post.error, exc_info=error)
-
-
-def pause_after(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row: doubling from 0.1 up to 30, with jitter."""
-    longest = min(_LONGEST, _FIRST * 2 ** min(failures - 1, 20))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - not secret
 
 
 def _configuration_error(error: Exception) -> ConfigurationError | None:

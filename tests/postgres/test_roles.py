@@ -1,7 +1,6 @@
 """The group roles: a reader has schema ``bi`` and nothing else."""
 
 import contextlib
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -9,29 +8,14 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from recorder.domain.snapshot import Outcome
 from recorder.exceptions import StorageUnavailable
 from recorder.postgres import questions
 from recorder.postgres.engine import create_engine
 from recorder.postgres.roles import READER, READER_SETTINGS, WRITER, create_roles, roles_exist
 from recorder.recording import write
-from tests.postgres.logins import FILLED, MINUTE, NO_WRITING, NOON, TABLES, VIEWS, Login, empty, held, login, refused
+from tests.postgres.logins import FILLED, MINUTE, NO_WRITING, NOON, TABLES, VIEWS, Login, empty, refused
 
 pytestmark = pytest.mark.every_postgres
-
-
-@pytest.fixture
-async def with_roles(engine: AsyncEngine, database: str) -> str:
-    """The URL of the owner, after the roles were made and something was recorded."""
-    await create_roles(engine)
-    await write(engine, [held(0, "1"), held(1, "2"), empty(2, Outcome.TIMEOUT)])
-    return database
-
-
-@pytest.fixture
-async def reader(with_roles: str) -> AsyncIterator[Login]:
-    async with login(with_roles, READER) as member:
-        yield member
 
 
 async def test_roles_may_be_made_again(engine: AsyncEngine) -> None:

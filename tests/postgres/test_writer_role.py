@@ -1,6 +1,5 @@
 """A writer has what the service does and no more."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
@@ -18,23 +17,9 @@ from recorder.postgres.roles import READER, WRITER, WRITER_RIGHTS, create_roles
 from recorder.postgres.samples import prepare_partitions
 from recorder.postgres.schedules import write_schedule
 from recorder.recording import write
-from tests.postgres.logins import MINUTE, NOON, TABLES, Login, empty, held, login, refused
+from tests.postgres.logins import MINUTE, NOON, TABLES, Login, empty, held, refused
 
 pytestmark = pytest.mark.every_postgres
-
-
-@pytest.fixture
-async def with_roles(engine: AsyncEngine, database: str) -> str:
-    """The URL of the owner, after the roles were made and something was recorded."""
-    await create_roles(engine)
-    await write(engine, [held(0, "1"), held(1, "2"), empty(2, Outcome.TIMEOUT)])
-    return database
-
-
-@pytest.fixture
-async def writer(with_roles: str) -> AsyncIterator[Login]:
-    async with login(with_roles, WRITER) as member:
-        yield member
 
 
 async def test_of_every_table_it_is_said_what_the_writer_may_do_with_it(engine: AsyncEngine) -> None:

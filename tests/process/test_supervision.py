@@ -8,7 +8,7 @@ import pytest
 
 from recorder.exceptions import ConfigurationError
 from recorder.process import supervision as module
-from recorder.process.supervision import TRIES, Supervision, pause_after
+from recorder.process.supervision import TRIES, Supervision
 
 LIMIT = 10.0  # seconds; what takes longer does not come
 
@@ -85,7 +85,7 @@ async def test_the_trace_of_a_fault_is_told_once_and_its_text_is_in_no_report(
 async def test_one_that_keeps_breaking_makes_the_process_unwell_until_it_has_run_for_a_while(
     supervision: Supervision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "pause_after", lambda _: 0.0)
+    monkeypatch.setattr(module, "pause_after", lambda _, **_options: 0.0)
     monkeypatch.setattr(module, "_PROVEN", 0.2)
     work = Breaking(*(ValueError() for _ in range(TRIES)))
     supervision.start("work", work.run)
@@ -119,11 +119,6 @@ async def test_what_is_stopped_is_cancelled_at_once_also_while_it_waits_to_be_st
             await asyncio.sleep(0.01)
         await supervision.stop()
     assert supervision.report() == {}
-
-
-def test_pauses_double_up_to_half_a_minute_and_the_first_four_restarts_come_within_five_seconds() -> None:
-    assert sum(pause_after(number) for number in range(1, 5)) < 5
-    assert all(15 <= pause_after(number) <= 30 for number in (10, 1_000_000))
 
 
 async def test_a_name_belongs_to_one_work(supervision: Supervision) -> None:
