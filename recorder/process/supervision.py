@@ -120,6 +120,10 @@ class Supervision:
     async def _keep(self, name: str, post: _Post) -> None:
         while True:
             try:
+                if post.waiting:  # in here too, or what breaks a pause would end the work for good
+                    await asyncio.sleep(pause_after(post.failures, longest=_LONGEST))
+                    post.waiting, post.began = False, time.monotonic()
+                    self._restarted(name, 1)
                 await post.work()
                 error: BaseException | None = None
             except asyncio.CancelledError as cancelled:
@@ -136,9 +140,6 @@ class Supervision:
             post.failures += 1
             self._tell(name, post, error)
             post.waiting = True
-            await asyncio.sleep(pause_after(post.failures, longest=_LONGEST))
-            post.waiting, post.began = False, time.monotonic()
-            self._restarted(name, 1)
 
     def _tell(self, name: str, post: _Post, error: BaseException | None) -> None:
         """Log the trace of what is new and a line of what is not: a work that keeps breaking must not fill the log."""

@@ -125,3 +125,15 @@ async def test_a_name_belongs_to_one_work(supervision: Supervision) -> None:
     supervision.start("work", Breaking().run)
     with pytest.raises(ValueError, match="runs already"):
         supervision.start("work", Breaking().run)
+
+
+async def test_what_breaks_the_pause_before_a_restart_does_not_end_the_work(
+    supervision: Supervision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = iter([None, 0.0])  # asyncio refuses the first one
+    monkeypatch.setattr(module, "pause_after", lambda _, **_options: next(pauses))
+    work = Breaking(ValueError())
+    supervision.start("work", work.run)
+    async with asyncio.timeout(10):
+        await work.going_on.wait()
+    assert work.starts == 2
