@@ -30,7 +30,7 @@ class Event:
 
     Attributes:
         type: The value of its ``e``.
-        time: When it happened: its ``T``, if it has one.
+        time: The millisecond in which it happened: its ``T``, if it has one.
         sent_at: Its ``E``.
         text: The JSON text, without the wrapping of combined streams.
     """
@@ -55,7 +55,8 @@ def event_of(happening: Happening, account: Account, market: Market) -> Event:
             body = {"e": "ACCOUNT_CONFIG_UPDATE", **times, "ac": {"s": happening.symbol, "l": happening.leverage}}
         case MarginCall():
             body = {"e": "MARGIN_CALL", "E": times["E"], **_margin_call(happening, account, market)}
-    return Event(account=account.name, type=body["e"], time=happening.time, sent_at=sent_at, text=json_text(body))
+    time = happening.time.replace(microsecond=happening.time.microsecond // 1000 * 1000)
+    return Event(account=account.name, type=body["e"], time=time, sent_at=sent_at, text=json_text(body))
 
 
 def expiry_text(listen_key: str, at: datetime) -> str:

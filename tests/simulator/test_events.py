@@ -49,6 +49,16 @@ def test_an_account_update_tells_wallets_and_the_changed_row(new_account: Callab
     }
 
 
+def test_an_event_has_the_time_that_it_tells_though_it_happened_between_two_milliseconds(
+    new_account: Callable[..., Account],
+) -> None:
+    account = new_account()
+    account.fill("ADAUSDT", "BOTH", Decimal(30), Decimal("0.4000"), time=NOON + timedelta(microseconds=1999))
+    told = [event_of(each, account, MARKET) for each in account.truth.happenings]
+    assert {each.time for each in told} == {NOON + timedelta(milliseconds=1)}
+    assert {json.loads(each.text)["T"] for each in told} == {epoch_ms(NOON) + 1}
+
+
 def test_an_order_update_tells_the_fill(new_account: Callable[..., Account]) -> None:
     account = new_account()
     account.trade("ADAUSDT", "BOTH", [(Decimal(-10), Decimal("0.4001")), (Decimal(-20), Decimal("0.4"))], time=NOON)
