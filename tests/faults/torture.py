@@ -6,6 +6,9 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -30,6 +33,15 @@ HEADER = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is printed of one fault: its line of the table, and what went wrong."""
+
+    ok: bool
+    line: str
+    wrong: Sequence[str] = ()
+
+
 async def endure_alone(fault: Fault, times: int, seed: int) -> Outcome:
     """Provoke *fault* on a ground of its own."""
     with tempfile.TemporaryDirectory(prefix="recorder-faults-") as name:
@@ -41,34 +53,46 @@ async def endure_alone(fault: Fault, times: int, seed: int) -> Outcome:
 def main() -> int:
     """Print a table; return 1 when anything was lost, doubled or invented, or took longer than it may."""
     parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", help="faults with this in their name")
+    parser.add_argument("--only", metavar="NAME", default="", help="faults with this in their name")
     parser.add_argument("--seed", type=int, default=1, help="when and how exactly: another seed, other moments")
     parser.add_argument("--scale", choices=("small", "full"), default="full", help="small: as often as make test does")
     parser.add_argument("--most", type=int, metavar="N", default=None, help="no fault more often than this")
+    parser.add_argument("--jobs", type=int, metavar="N", default=2, help="so many faults at a time, each on its ground")
     options = parser.parse_args()
-    failed = False
+    full = options.scale == "full"
+    works = [
+        partial(_torture, fault.name, min(times, options.most or times), options.seed)
+        for fault in FAULTS
+        if options.only in fault.name
+        for times in [fault.times[1] if full else fault.times[0] or min(SOME, fault.times[1])]
+    ]
+    if options.only in SPOILT:
+        works.append(partial(_spoil, SPOILT_TIMES[full], options.seed))
+    ok = True
     print(HEADER, flush=True)
-    for fault in FAULTS:
-        times = fault.times[1] if options.scale == "full" else fault.times[0] or min(SOME, fault.times[1])
-        if options.only and options.only not in fault.name:
-            continue
-        times = min(times, options.most or times)
-        try:
-            outcome = asyncio.run(endure_alone(fault, times, options.seed))
-        except (AssertionError, TimeoutError):
-            failed = True
-            print(f"{fault.name:<40}{times:>6}  broke off", flush=True)
-            traceback.print_exc()
-            continue
-        failed |= not outcome.ok
-        print(_line(outcome), flush=True)
-        if not outcome.verdict.ok:
-            print(*str(outcome.verdict).splitlines()[:SHOWN], sep="\n", file=sys.stderr, flush=True)
-    if not options.only or options.only in SPOILT:
-        times = SPOILT_TIMES[options.scale == "full"]
-        outcomes = fuzz(times, options.seed)
-        print(f"{SPOILT:<40}{times:>6}  " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()))
-    return int(failed)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for done in [pool.submit(work) for work in works]:
+            report = done.result()
+            ok &= report.ok
+            print(report.line, flush=True)
+            if report.wrong:
+                print(*report.wrong, sep="\n", file=sys.stderr, flush=True)
+    return int(not ok)
+
+
+def _torture(name: str, times: int, seed: int) -> Report:
+    fault = next(fault for fault in FAULTS if fault.name == name)
+    try:
+        outcome = asyncio.run(endure_alone(fault, times, seed))
+    except (AssertionError, TimeoutError):
+        return Report(ok=False, line=f"{name:<40}{times:>6}  broke off", wrong=traceback.format_exc().splitlines())
+    wrong = () if outcome.verdict.ok else str(outcome.verdict).splitlines()[:SHOWN]
+    return Report(ok=outcome.ok, line=_line(outcome), wrong=wrong)
+
+
+def _spoil(times: int, seed: int) -> Report:
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in fuzz(times, seed).items())
+    return Report(ok=True, line=f"{SPOILT:<40}{times:>6}  {counts}")
 
 
 def _line(outcome: Outcome) -> str:
