@@ -23,7 +23,7 @@ from recorder.watching.gaps import OpenGaps
 TOLERANCE = timedelta(seconds=1)
 """How far a position's ``updateTime`` may be from the time of the event that told of it."""
 
-PATIENCE = timedelta(milliseconds=500)
+PATIENCE = timedelta(seconds=2)
 """How much later than an answer that shows a change its event may come."""
 
 _REMEMBERED = 1_000  # messages of an account

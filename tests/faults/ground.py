@@ -85,6 +85,7 @@ class Ground:
     turn: int = 0
     process: Running | None = None
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _standing_by: tuple[Recorder, Running, AsyncExitStack] | None = None
 
     @property
     def running(self) -> Running:
@@ -125,8 +126,29 @@ class Ground:
         await self.start()
         await self.was_away(stopped)
 
+    async def stand_by(self) -> None:
+        """Start another recorder, as on another machine, and wait until it stands by for every account."""
+        home = self.folder / ("other" if self.recorder.folder.name == "recorder" else "recorder")
+        if not home.exists():
+            home.mkdir(mode=0o755)
+            write_settings(home, self.exchange, self.database, self.exchange_way, self.rest_way)
+        stack, recorder = AsyncExitStack(), Recorder(home)
+        process = await stack.enter_async_context(recorder.started("run", "--log-level", "info", anew=False))
+        self._standing_by = recorder, process, stack
+        for account in self.exchange.world.accounts:
+            await process.says(f"another recorder watches {account}: this one stands by")
+
+    async def swap(self) -> None:
+        """Let the recorder that stood by be the one that is meant from now on, and end the other."""
+        assert self._standing_by is not None, "none stands by"
+        await self._stack.aclose()
+        self.recorder, self.process, self._stack = self._standing_by
+        self._standing_by = None
+
     async def close(self) -> None:
         await self._stack.aclose()
+        if self._standing_by is not None:
+            await self._standing_by[2].aclose()
 
     async def at_work(self, since: datetime | None = None) -> datetime:
         """Wait until every account is watched in both ways, and return when that was."""
@@ -198,7 +220,7 @@ class Ground:
 
 
 @asynccontextmanager
-async def proving_ground(folder: Path, *, accounts: int = 3, seed: int = 1, every: str = "1s") -> AsyncIterator[Ground]:
+async def proving_ground(folder: Path, *, accounts: int = 3, seed: int = 1) -> AsyncIterator[Ground]:
     """Yield a ground on which the recorder has not been started yet."""
     server = Server(folder / "server")
     await server.create()
@@ -213,14 +235,14 @@ async def proving_ground(folder: Path, *, accounts: int = 3, seed: int = 1, ever
         ]
         home = folder / "recorder"
         home.mkdir(mode=0o755)
-        write_settings(home, exchange, database, ws, rest, every=every)
+        write_settings(home, exchange, database, ws, rest)
         ground = Ground(folder, exchange, server, database, ws, rest, recorder=Recorder(home), tables=tables)
         stack.push_async_callback(ground.close)
         yield ground
         await ground.tables.close(timeout=1)
 
 
-def write_settings(home: Path, exchange: Simulator, database: Proxy, ws: Proxy, rest: Proxy, *, every: str) -> None:
+def write_settings(home: Path, exchange: Simulator, database: Proxy, ws: Proxy, rest: Proxy) -> None:
     """Write a recorder.toml that goes the given ways."""
     accounts = settings_text(exchange, exchange.world.accounts.values(), home)
     accounts = (
@@ -232,6 +254,6 @@ def write_settings(home: Path, exchange: Simulator, database: Proxy, ws: Proxy, 
     file = home / "recorder.toml"
     file.touch(mode=0o600)
     file.write_text(
-        f'[database]\nurl = "{database.url}"\n[snapshot]\nevery = "{every}"\ntimeout = "900ms"\nbalances = false\n'
+        f'[database]\nurl = "{database.url}"\n[snapshot]\nevery = "1s"\ntimeout = "900ms"\nbalances = false\n'
         f'[http]\nlisten = ""\n[ledger]\nenabled = false\n{accounts}'
     )

@@ -54,6 +54,37 @@ async def stopped_and_started(ground: Ground, random: Random) -> float:
     return await _started_again(ground, stopped_at)
 
 
+async def one_of_two_killed(ground: Ground, random: Random) -> float:
+    """Kill the one that watches while another stands by."""
+    await ground.stand_by()
+    await asyncio.sleep(random.uniform(0, 2))
+    killed_at = await ground.kill()
+    before = await ground.recorded()
+    await ground.swap()
+    seconds = await ground.seconds_to_recover(before, killed_at)
+    await ground.was_away(killed_at)
+    return seconds
+
+
+async def one_of_two_frozen(ground: Ground, random: Random) -> float:
+    """The one that watches gets no time until another has taken over; then it gets some, and must not watch too."""
+    await ground.stand_by()
+    await asyncio.sleep(random.uniform(0, 2))
+    frozen_at, frozen = datetime.now(UTC), ground.running
+    os.kill(frozen.pid, signal.SIGSTOP)
+    await asyncio.sleep(0.5)  # a commit is on its way
+    before = await ground.recorded()
+    while await ground.recorded() == before:  # noqa: ASYNC110 - the other machine tells nobody
+        await asyncio.sleep(0.05)
+    seconds = (datetime.now(UTC) - frozen_at).total_seconds()
+    os.kill(frozen.pid, signal.SIGCONT)
+    for account in ground.exchange.world.accounts:
+        await frozen.says(f"another recorder watches {account}: this one stands by")
+    await ground.swap()
+    await ground.was_away(frozen_at)
+    return seconds
+
+
 async def frozen(ground: Ground, _: Random) -> float:
     """The process gets no time for some slots, as on a laptop that sleeps."""
     frozen_at = datetime.now(UTC)
@@ -123,6 +154,8 @@ FAULTS = (
     Fault(name="recorder killed while it starts", rows=(19,), provoke=killed_while_starting, times=(0, 30), target=3),
     Fault(name="recorder killed while banned", rows=(36,), provoke=killed_while_banned, times=(0, 10), target=3),
     Fault(name="recorder stopped and started", rows=(21,), provoke=stopped_and_started, times=(0, 30), target=3),
+    Fault(name="one of two killed", rows=(19, 30), provoke=one_of_two_killed, times=(0, 20), target=15),
+    Fault(name="one of two frozen", rows=(30, 31), provoke=one_of_two_frozen, times=(0, 5), target=15),
     Fault(name="recorder frozen", rows=(31,), provoke=frozen, times=(1, 10), target=5),
     Fault(name="no files left", rows=(29,), provoke=no_files_left, times=(1, 10), target=8),
     Fault(name="little memory", rows=(28,), provoke=little_memory, times=(0, 5), target=5),

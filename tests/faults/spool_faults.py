@@ -14,7 +14,8 @@ from tests.faults.ground import Ground
 MEANWHILE = 2.5  # seconds
 GRACE = 10.0  # seconds in which a stop is over
 NO_MORE_POINTS = 4.0  # seconds: a recorder at work that was not killed by then passes fewer points than wanted
-BIG = 5_000  # trades
+BIG = 35_000  # trades, of which three events tell each
+BURST = 500  # trades
 _MILLISECOND = timedelta(milliseconds=1)
 _IN_USE = 75
 
@@ -49,16 +50,20 @@ async def killed_without_a_database(ground: Ground, random: Random) -> float:
 
 
 async def stopped_with_a_backlog(ground: Ground, _: Random) -> float:
-    """Stop it, as an operator does, while thousands of records wait; it may not wait for PostgreSQL."""
+    """Stop it, as an operator does, while 100,000 records wait; it may not wait for PostgreSQL.
+
+    The exchange is busy meanwhile: it may answer too late, but every event must be there.
+    """
+    since = datetime.now(UTC)
     ground.database.cut()
-    await asyncio.sleep(0.5)
-    await trade_much(ground, BIG)
+    for _burst in range(BIG // BURST):
+        await trade_much(ground, BURST)
+        await asyncio.sleep(0.25)
     await asyncio.sleep(2)
-    stopped_at = datetime.now(UTC)
     async with asyncio.timeout(GRACE):
         assert await ground.stop() == 0
     await ground.database.mend()
-    return await _started_again(ground, stopped_at)
+    return await _started_again(ground, since)
 
 
 async def disk_full(ground: Ground, _: Random) -> float:
@@ -126,7 +131,7 @@ async def bound_reached(ground: Ground, _: Random) -> float:
     said = ground.running.stderr.count("is let go")
     async with asyncio.timeout(60):
         while ground.running.stderr.count("is let go") == said:
-            await trade_much(ground, 500)
+            await trade_much(ground, BURST)
             await asyncio.sleep(0.2)
     await asyncio.sleep(1)
     await ground.database.mend()
