@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.exceptions import StorageError
+from recorder.postgres.beginnings import own_up_for_earlier
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.gaps import last_watched, open_gaps
 from recorder.postgres.samples import prepare_partitions
@@ -80,6 +81,7 @@ class Housekeeping:
             await self._recording.inherited_is_committed()  # or what waits in the spool would look unwatched
         with storage_errors():
             async with self._engine.begin() as connection:
+                await own_up_for_earlier(connection, list(strange.values()), self._every)
                 last = await last_watched(connection, list(strange.values()))
                 for name, beginning in strange.items():
                     await write_schedule(connection, [name], beginning.since, self._every)

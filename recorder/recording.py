@@ -17,6 +17,7 @@ from recorder.backlog.batch import Batch
 from recorder.backlog.letting_go import LetGo
 from recorder.backlog.outage import Outage
 from recorder.backlog.refusal import dead_letter, substitute
+from recorder.domain.beginning import Beginning
 from recorder.domain.event import Told
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.item import Item
@@ -25,6 +26,7 @@ from recorder.domain.stream import StreamState
 from recorder.exceptions import DatabaseWentBack, StorageError, StorageRefused
 from recorder.metrics import Metrics
 from recorder.postgres.accounts import take_turn
+from recorder.postgres.beginnings import write_beginnings
 from recorder.postgres.dead_letters import DeadLetter, write_dead_letters
 from recorder.postgres.engine import is_of_connections, storage_errors
 from recorder.postgres.events import write_events
@@ -118,6 +120,10 @@ class Recording:
     def record_stream_state(self, state: StreamState) -> None:
         """Take the new state of a stream; like gaps they are few."""
         self._backlog.offer(state, spare=None)
+
+    def record_beginning(self, beginning: Beginning) -> None:
+        """Take the beginning of whoever watches an account now, before anything else of it."""
+        self._backlog.offer(beginning, spare=None)
 
     def record_gap(self, gap: Gap) -> None:
         """Take *gap*; gaps are few and are never let go."""
@@ -281,6 +287,7 @@ async def write(
                 await set_mark(connection, mark)
             new = await write_snapshots(connection, ids, [item for item in items if isinstance(item, Snapshot)])
             await write_events(connection, ids, [item for item in items if isinstance(item, Told)])
+            await write_beginnings(connection, ids, [item for item in items if isinstance(item, Beginning)])
             await write_stream_states(connection, ids, [item for item in items if isinstance(item, StreamState)])
             await write_gaps(connection, ids, [item for item in items if isinstance(item, Gap)])
             await write_dead_letters(connection, ids, letters)

@@ -14,7 +14,7 @@ from recorder.binance.reconnection import LIFETIME, STABLE, Backoff, replacement
 from recorder.binance.status import StreamStatus
 from recorder.binance.stream_connection import StreamConnection, StreamServer
 from recorder.domain.event import Arrival, Event, KeptEvent, ListenKeyExpired
-from recorder.domain.stream import Connected, Coverage, LossReason, Lost
+from recorder.domain.stream import IN_TRANSIT, Connected, Coverage, LossReason, Lost
 from recorder.exceptions import AccountRejected, ExchangeError, MalformedAnswer
 from recorder.process.clock import steady
 
@@ -96,23 +96,21 @@ class UserStream:
                         self._backoff.reset()
         finally:
             if self._current is not None:  # nobody listens any more, until this is run again
-                self._lose(self._current, self._covered_at(self._current.heard_at), LossReason.CONNECTION_LOST)
+                self._lose(self._current, self._exchange_time(self._current.heard_at), LossReason.CONNECTION_LOST)
                 self._current = None
 
-    def renew(self, covered_until: datetime | None = None) -> None:
-        """Give the connection up as dead, ask for the listenKey again and open another one.
+    def renew(self) -> None:
+        """Give the connection up as dead since the last event, ask for the listenKey again and open another one.
 
-        *covered_until*, exchange time, is the last instant at which the stream is known to have told everything; left
-        out, it is that of the last event. While there is no connection anyway, this does nothing.
+        While there is no connection anyway, this does nothing.
         """
         if self._current is not None:
-            self._lose(self._current, covered_until or self._covered_at(self._proven_at), LossReason.SILENT)
+            self._lose(self._current, self._exchange_time(self._proven_at), LossReason.SILENT)
 
     def awoke(self, asleep_since: datetime) -> None:
         """Do the same because the process stood still from *asleep_since*, exchange time, until now."""
         if self._current is not None:
-            covered_until = max(asleep_since, self._covered_since)
-            self._lose(self._current, covered_until, LossReason.ASLEEP)
+            self._lose(self._current, asleep_since, LossReason.ASLEEP)
 
     def status(self) -> StreamStatus:
         return StreamStatus(
@@ -166,7 +164,7 @@ class UserStream:
         if self._current is None:
             return
         if key != self._current.listen_key:
-            self._lose(self._current, self._covered_at(self._proven_at), LossReason.LISTEN_KEY_CHANGED)
+            self._lose(self._current, self._exchange_time(self._proven_at), LossReason.LISTEN_KEY_CHANGED)
         elif self._covering:
             self._proven_at = steady()
             self._last_error = ""
@@ -175,7 +173,7 @@ class UserStream:
         try:
             reason = await connection.read(lambda frame, at: self._receive(connection, frame, at))
             detail = reason.replace(connection.listen_key, _REDACTED)
-            self._lose(connection, self._covered_at(connection.heard_at), LossReason.CONNECTION_LOST, detail)
+            self._lose(connection, self._exchange_time(connection.heard_at), LossReason.CONNECTION_LOST, detail)
         finally:
             await connection.close()
 
@@ -189,11 +187,15 @@ class UserStream:
             self._changed(Connected(self._covered_since))
 
     def _lose(self, connection: StreamConnection, at: datetime, reason: LossReason, detail: str = "") -> None:
-        """Have a new connection opened; if this one is in use, there is no coverage from *at* on."""
+        """Have a new connection opened; if this one is in use, what happened shortly before *at* may be missing.
+
+        Coverage does not end before it began, though the clock was corrected in between.
+        """
         connection.ending.set()
         if connection is not self._current or not self._covering:
             return
         self._covering = False
+        at = max(at - IN_TRANSIT, self._covered_since)
         self._last_error = f"The event stream was lost: {reason}{f' ({detail})' if detail else ''}"
         _log.warning("Account %s: %s", self._account, self._last_error)
         self._changed(Lost(at, reason, detail))
@@ -209,9 +211,8 @@ class UserStream:
         self._counts[type(event).__name__] += 1
         self._deliver(event, self._arrivals.arrived(received))
         if isinstance(event, ListenKeyExpired):
-            told = self._covered_at(received)
-            expired = max(event.event_time or told, self._covered_since)
-            self._lose(connection, min(expired, told), LossReason.LISTEN_KEY_EXPIRED)
+            told = self._exchange_time(received)
+            self._lose(connection, min(event.event_time or told, told), LossReason.LISTEN_KEY_EXPIRED)
 
     def _decoded(self, frame: bytes) -> Event | None:
         """Nothing that came is thrown away because it is not understood."""
@@ -228,10 +229,6 @@ class UserStream:
         if error.what != self._last_error:
             _log.warning("Event stream of account %s: %s", self._account, error.what)
         self._last_error = error.what
-
-    def _covered_at(self, at: float) -> datetime:
-        """Coverage does not end before it began, though the clock was corrected in between."""
-        return max(self._exchange_time(at), self._covered_since)
 
     def _exchange_time(self, at: float) -> datetime:
         return self._clock.now() - timedelta(seconds=steady() - at)

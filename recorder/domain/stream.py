@@ -1,8 +1,11 @@
 """Coverage: since when an account's event stream is listened to, and since when it is not."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+IN_TRANSIT = timedelta(seconds=1)
+"""So long before nobody listened any more an event may have happened that was still on its way then."""
 
 
 class LossReason(StrEnum):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from recorder.domain.beginning import Beginning
 from recorder.domain.gap import Gap, GapReason, GapSource
 
 _ADD = text("""
@@ -17,10 +18,11 @@ _ADD = text("""
     ON CONFLICT (account_id, source, started_at) DO UPDATE SET ended_at = excluded.ended_at
     WHERE gap.ended_at IS NULL OR gap.ended_at > excluded.ended_at
 """)
-# A stream that was connected last is known to have been so until the newest snapshot; any other was not since then.
+# A stream that was connected last is known to have been so until the newest snapshot that the same process took, which
+# is one before the next beginning; any other was not since then.
 _LAST_WATCHED = text("""
     SELECT a.name AS account, last."time" AS last_snapshot, last_ok."time" AS last_ok, schedule.every,
-           CASE WHEN stream.state = 'connected' THEN greatest(stream.since, last."time")
+           CASE WHEN stream.state = 'connected' THEN greatest(stream.since, seen."time")
                 ELSE coalesce(stream.since, last."time") END AS last_listened,
            stream.state IS NOT NULL AS was_listened_to
     FROM unnest(CAST(:names AS text[]), CAST(:since AS timestamptz[]), CAST(:began AS timestamptz[]))
@@ -46,6 +48,13 @@ _LAST_WATCHED = text("""
       WHERE s.account_id = a.id AND s.since < wanted.began
       ORDER BY s.since DESC, s.state <> 'connected' DESC LIMIT 1
     ) AS stream ON true
+    LEFT JOIN LATERAL (
+      SELECT s."time" FROM recorder.snapshot s
+      WHERE s.account_id = a.id AND s."time" < least(wanted.since, (
+        SELECT min(b.since) FROM recorder.beginning b
+        WHERE b.account_id = a.id AND b.began > stream.since AND b.began < wanted.began))
+      ORDER BY s."time" DESC LIMIT 1
+    ) AS seen ON true
 """)
 _OPEN = text("""
     SELECT a.name, g.source, g.started_at, g.reason
@@ -57,20 +66,6 @@ _OPEN = text("""
 
 _REASONS = {str(reason): reason for reason in GapReason}
 """A later version may know more of them; ending a gap leaves its reason as it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
-    """When an account began to be watched here.
-
-    Attributes:
-        since: The time of its first snapshot: only earlier ones are another's.
-        began: When that was asked for: until then others may have listened.
-    """
-
-    account: str
-    since: datetime
-    began: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

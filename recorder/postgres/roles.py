@@ -37,6 +37,7 @@ WRITER_RIGHTS: dict[str, tuple[str, ...]] = {
     "unexplained": ("INSERT", "DELETE"),  # what a later fill explains
     "event": ("INSERT",),
     "stream": ("INSERT",),
+    "beginning": ("INSERT",),
     "schedule": ("INSERT",),
     "commit_mark": ("INSERT", f"UPDATE ({_values('commit_mark')})"),
     "dead_letter": ("INSERT", f"UPDATE ({_values('dead_letter')})"),

@@ -239,6 +239,15 @@ stream = Table(
     Column("state", Text, primary_key=True),
 )
 
+beginning = Table(
+    "beginning",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("began", INSTANT, primary_key=True),
+    Column("since", INSTANT, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 schedule = Table(
     "schedule",
     METADATA,

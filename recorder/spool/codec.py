@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from recorder.domain.beginning import Beginning
 from recorder.domain.event import AccountUpdate, Arrival, KeptEvent, ListenKeyExpired, Told, Trade
 from recorder.domain.gap import Gap
 from recorder.domain.item import Item
@@ -55,13 +56,14 @@ class _Expired(_Told):
     event: ListenKeyExpired
 
 
-_Wire = _Snapshot | _Update | _Trade | _Kept | _Expired | Gap | StreamState
+_Wire = _Snapshot | _Update | _Trade | _Kept | _Expired | Gap | StreamState | Beginning
 _KINDS: dict[str, msgspec.json.Decoder[_Wire]] = {
     kind: msgspec.json.Decoder(wire)
     for kind, wire in {
         "snapshot": _Snapshot,
         "gap": Gap,
         "stream": StreamState,
+        "beginning": Beginning,
         "update": _Update,
         "trade": _Trade,
         "kept": _Kept,
@@ -86,6 +88,8 @@ def kind_of(item: Item) -> str:
             return "gap"
         case StreamState():
             return "stream"
+        case Beginning():
+            return "beginning"
 
 
 def encode_text(item: Item) -> bytes:

@@ -8,12 +8,14 @@ from functools import partial
 
 from recorder.binance.client import Client
 from recorder.binance.signing import Credentials
+from recorder.domain.beginning import Beginning
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.domain.stream import LossReason, StreamState
+from recorder.domain.stream import StreamState
 from recorder.metrics import Metrics
-from recorder.postgres.gaps import Beginning, LastWatched
+from recorder.postgres.beginnings import OF_WATCHING
+from recorder.postgres.gaps import LastWatched
 from recorder.process.supervision import Supervision
 from recorder.recording import Recording
 from recorder.watching.listening import Listening
@@ -22,23 +24,6 @@ from recorder.watching.watch import Watch
 
 _CONNECTING = timedelta(seconds=10)
 """A stream that tells nothing for longer after the beginning leaves a gap, also where nothing was recorded before."""
-
-_OF_DUTIES = frozenset(
-    {
-        GapReason.NOT_RUNNING,
-        GapReason.STOPPED,
-        GapReason.TOOK_OVER,
-        GapReason.ASLEEP,
-        GapReason.EXCHANGE_UNAVAILABLE,
-        GapReason.EXCHANGE_REFUSED,
-        GapReason.BANNED,
-        GapReason.WEIGHT_USED_UP,
-        GapReason.KEY_REJECTED,
-        GapReason.INTERNAL_ERROR,
-        *map(GapReason, LossReason),
-    }
-)
-"""What a duty gives as a reason; gaps with another one are ended by who opened them."""
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +47,15 @@ class Duty:
     """Listens to one account and takes note of what came of its slots, which the watch asks for.
 
     Attributes:
-        beginning: When it began.
-        reason: Why nobody watched right before; for the gap that may be between then and what was recorded last.
+        beginning: When it began, and why nobody watched right before.
     """
 
     def __init__(self, credentials: Credentials, tools: Tools, *, since: datetime, reason: GapReason) -> None:
         """*since* is when the first snapshot is due."""
         self.account = credentials.account
-        self.beginning = Beginning(account=self.account, since=since, began=tools.clock())
-        self.reason = reason
+        self.beginning = Beginning(account=self.account, since=since, began=tools.clock(), reason=reason)
         self._tools = tools
+        tools.recording.record_beginning(self.beginning)
         self._sampling = Sampling(
             self.account,
             tools.recording,
@@ -130,12 +114,12 @@ class Duty:
         if watched and missed:
             log.warning("%s was not watched from %s to %s", self.account, watched, self.beginning.since)
             if not sampled:
-                self._sampling.not_covered_since(watched, self.reason)
+                self._sampling.not_covered_since(watched, self.beginning.reason)
         heard = [gap for gap in before if gap.source is GapSource.STREAM]
         if self._tools.stream:
             self._listening.take_over(heard)
             if last and not heard:
-                self._listening.not_covered_since(last.last_listened, self.reason)
+                self._listening.not_covered_since(last.last_listened, self.beginning.reason)
         elif last and last.was_listened_to:
             self._own_up_to_no_stream(last, heard)
 
@@ -149,13 +133,13 @@ class Duty:
                     source=GapSource.STREAM,
                     started_at=last.last_listened,
                     ended_at=None,
-                    reason=self.reason,
+                    reason=self.beginning.reason,
                 )
             )
 
     def take_over(self, gaps: Sequence[Gap]) -> None:
         """End what is open in the tables and not known here: another recorder that watched before wrote it late."""
-        left = [gap for gap in gaps if gap.reason in _OF_DUTIES]
+        left = [gap for gap in gaps if gap.reason in OF_WATCHING]
         self._sampling.take_over([gap for gap in left if gap.source is GapSource.SNAPSHOT], last_ok=None, missed=True)
         if self._tools.stream:
             self._listening.take_over([gap for gap in left if gap.source is GapSource.STREAM])

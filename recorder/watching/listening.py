@@ -16,7 +16,7 @@ from recorder.domain.event import AccountUpdate, Arrival, Event, ListenKeyExpire
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Snapshot
-from recorder.domain.stream import Connected, Coverage, Lost, StreamState
+from recorder.domain.stream import IN_TRANSIT, Connected, Coverage, Lost, StreamState
 from recorder.recording import Recording
 from recorder.watching.gaps import OpenGaps
 
@@ -98,6 +98,8 @@ class Listening:
     def stop(self, at: datetime) -> None:
         """Say that nobody listens any more, on purpose."""
         if self._was_connected:
+            if self.connected_since is not None:
+                at = max(at - IN_TRANSIT, self.connected_since)
             self._gaps.open(at, GapReason.STOPPED)
             self._recording.record_stream_state(StreamState(self.account, GapReason.STOPPED, at))
         self.end()

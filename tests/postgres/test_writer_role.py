@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.domain.beginning import Beginning
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.snapshot import Outcome
 from recorder.postgres import questions
 from recorder.postgres.database import require_schema
 from recorder.postgres.engine import create_engine
-from recorder.postgres.gaps import Beginning, last_watched, open_gaps
+from recorder.postgres.gaps import last_watched, open_gaps
 from recorder.postgres.roles import READER, WRITER, WRITER_RIGHTS, create_roles
 from recorder.postgres.samples import prepare_partitions
 from recorder.postgres.schedules import write_schedule

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.domain.balance import Balance
+from recorder.domain.beginning import Beginning
 from recorder.domain.event import (
     AccountUpdate,
     Arrival,
@@ -129,6 +130,7 @@ ITEMS: tuple[Item, ...] = (
     told(Trade(fill=FILL, event_time=NOON, raw="{}")),
     told(KeptEvent(kind="", event_time=None, raw="no JSON \u0000 at all")),
     told(ListenKeyExpired(event_time=NOON)),
+    Beginning(account="main", since=NOON, began=NOON, reason=GapReason.TOOK_OVER),
 )
 
 

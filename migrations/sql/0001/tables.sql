@@ -227,6 +227,17 @@ COMMENT ON TABLE recorder.stream IS
   'One row per account and change of its event stream: connected, why it is not, not_running (an earlier process ended then), '
   'stopped (told to), disabled (recorded without the stream).';
 
+-- When each process took an account on: it is written before all that the process observed, however soon it died.
+CREATE TABLE recorder.beginning (
+  account_id integer NOT NULL CONSTRAINT beginning_account_id_fkey REFERENCES recorder.account (id),
+  began      timestamptz NOT NULL,
+  since      timestamptz NOT NULL,
+  reason     text NOT NULL,
+  CONSTRAINT beginning_pkey PRIMARY KEY (account_id, began)
+);
+COMMENT ON TABLE recorder.beginning IS
+  'One row per account and process that took it on: when it began, the time of its first snapshot, and why nobody watched right before, if nobody did.';
+
 CREATE TABLE recorder.schedule (
   account_id integer NOT NULL CONSTRAINT schedule_account_id_fkey REFERENCES recorder.account (id),
   since      timestamptz NOT NULL,
