@@ -108,7 +108,7 @@ class Duty:
         every = (last and last.every) or self._tools.every
         watched = (last.last_ok or last.last_snapshot) if last else None
         missed = watched is not None and slot_at(watched, every) + every < self.beginning.since
-        before = [gap for gap in gaps if gap.started_at < self.beginning.since]
+        before = [gap for gap in gaps if gap.started_at < self.beginning.began]
         sampled = [gap for gap in before if gap.source is GapSource.SNAPSHOT]
         self._sampling.take_over(sampled, last_ok=last.last_ok if last else None, missed=missed)
         if watched and missed:

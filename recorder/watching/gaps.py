@@ -39,6 +39,10 @@ class OpenGaps:
             if self._first_covered is not None:
                 self._end(self._open.pop(), self._first_covered)
 
+    def add_past(self, started_at: datetime, ended_at: datetime, reason: GapReason) -> None:
+        """Say that nothing was covered in between, which shows only now."""
+        self._recording.record_gap(replace(self._gap(started_at, reason), ended_at=ended_at))
+
     def take_over(self, gap: Gap, *, doubtful: bool = False) -> None:
         """End *gap*, which the tables say is open, unless it is known here.
 

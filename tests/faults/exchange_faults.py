@@ -195,7 +195,7 @@ FAULTS = (
     Fault(name="listen keys expired", rows=(38,), provoke=listen_keys_expired, times=(0, 10), target=5, afresh=True),
     Fault(name="shutdown announced", rows=(37,), provoke=shutdown_announced, times=(0, 10), target=5),
     Fault(name="events in disorder", rows=(41, 42), provoke=disorder, times=(1, 20), target=5),
-    Fault(name="bad answers", rows=(42, 44, 50), provoke=bad_answers, times=(1, 20), target=10),
+    Fault(name="bad answers", rows=(42, 44, 50), provoke=bad_answers, times=(1, 20), target=10, afresh=True),
     Fault(name="flapping exchange", rows=(35,), provoke=flapping, times=(0, 3), target=30, afresh=True),
     Fault(name="burst of events", rows=(40,), provoke=burst, times=(1, 10), target=5),
     Fault(name="files stay few", rows=(29,), provoke=files_stay_few, times=(0, 20), target=10),

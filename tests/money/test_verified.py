@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.domain.beginning import Beginning
 from recorder.domain.gap import Gap, GapReason, GapSource
-from recorder.domain.stream import StreamState
+from recorder.domain.slot import slot_at
+from recorder.domain.stream import IN_TRANSIT, StreamState
 from recorder.postgres.verification.audit import audit
 from recorder.recording import write
 from recorder.simulator.exchange import Simulator
@@ -19,6 +21,8 @@ from recorder.simulator.scenario import Scenario
 from recorder.simulator.trader import Habits
 from tests.money.recorder_at_work import RecorderAtWork
 
+SLOT = timedelta(seconds=20)
+AT_ONCE = 20.0  # seconds; housekeeping alone would take a minute
 EVERY_SLOT = "SELECT count(*) > :slots FROM recorder.snapshot WHERE kind = 'slot'"
 LISTENED = "SELECT bool_and(ended_at IS NOT NULL) IS NOT false FROM recorder.gap"
 BOOKED = "SELECT count(*) > 0 FROM recorder.ledger WHERE kind = 'income' AND complete_until > :after"
@@ -84,6 +88,41 @@ async def test_a_record_with_restarts_and_another_schedule_breaks_no_promise(
         await slots(recorder, 2)
         await recorder.until(LISTENED)
     assert await recorder.value("SELECT count(*) FROM recorder.schedule") == 6
+    await is_proved(engine)
+
+
+async def test_what_a_stop_opened_ends_at_once_when_the_next_process_begins_within_the_same_slot(
+    recorder: RecorderAtWork,
+) -> None:
+    now = datetime.now(UTC)
+    await asyncio.sleep((slot_at(now, SLOT) + SLOT - now).total_seconds())
+    async with recorder.recording(every="20s"):
+        await asyncio.sleep(2 * IN_TRANSIT.total_seconds())
+    async with recorder.recording(every="20s"), asyncio.timeout(AT_ONCE):
+        await recorder.until(LISTENED)
+    assert await recorder.rows("SELECT DISTINCT reason FROM bi.gap WHERE source = 'stream'") == [("stopped",)]
+
+
+async def test_what_nobody_could_own_up_for_while_postgresql_was_away_the_next_process_does(
+    recorder: RecorderAtWork, engine: AsyncEngine
+) -> None:
+    async with recorder.recording(every="1s"):
+        await slots(recorder, 2)
+    now = datetime.now(UTC)
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM recorder.gap WHERE ended_at IS NULL"))  # it was killed,
+        await connection.execute(text("DELETE FROM recorder.stream WHERE state = 'stopped'"))  # and so was the next
+    begun, heard = now + timedelta(seconds=2), now + timedelta(seconds=2.1)
+    await write(engine, [Beginning(account="main", since=begun, began=begun), StreamState("main", "connected", heard)])
+    await asyncio.sleep(3)
+    async with recorder.recording(every="1s"):
+        await slots(recorder, 2)
+        await recorder.until(LISTENED)
+    ends = await recorder.rows(
+        "SELECT ended_at FROM bi.gap WHERE source = 'stream' AND account = 'main' AND reason = 'not_running' ORDER BY 1"
+    )
+    assert ends[0] == (heard,)
+    assert len(ends) == 2
     await is_proved(engine)
 
 

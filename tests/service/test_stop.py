@@ -21,9 +21,9 @@ async def test_answers_that_are_on_their_way_at_a_stop_are_waited_for_and_commit
         assert len(exchange.traffic.answers_of("main")) == 0
         await service.finish()
     for account in ("main", "hedge"):
-        (row,) = await tables.snapshots(account)
-        assert row.ok
-        assert row.position_count == 3
+        rows = await tables.snapshots(account)
+        assert rows != []
+        assert all(row.ok and row.position_count == 3 for row in rows)
 
 
 async def test_a_stop_while_the_exchange_is_silent_leaves_rows_that_say_so_and_ends_in_time(

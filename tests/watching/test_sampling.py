@@ -82,10 +82,32 @@ def test_what_was_asked_for_besides_the_slots_may_end_a_gap_and_opens_none(sampl
     assert sampled.gaps[-1] == ("exchange_unavailable", 0, 1.5)
 
 
-def test_an_answer_that_is_older_than_the_last_ok_one_opens_no_gap(sampled: Sampled) -> None:
+def test_a_slot_that_fails_after_later_ones_were_ok_is_a_gap_between_those_beside_it(sampled: Sampled) -> None:
+    for slot in (1, 4, 5):
+        sampled.note(slot)
+    sampled.note(2, Outcome.RATE_LIMITED)
+    sampled.note(3, Outcome.TIMEOUT)
+    sampled.note(6, Outcome.TIMEOUT)
+    assert sampled.gaps == [
+        ("weight_used_up", 1, 4),
+        ("exchange_unavailable", 1, 4),
+        ("exchange_unavailable", 5, None),
+    ]
+
+
+def test_a_slot_that_fails_before_any_was_ok_is_a_gap_since_what_the_tables_have(sampled: Sampled) -> None:
+    sampled.take_over(GapReason.NOT_RUNNING, -2, missed=True)
+    sampled.note(0.2, kind=Kind.START)
+    sampled.note(0, Outcome.TIMEOUT)
+    assert sampled.gaps == [("not_running", -2, 0.2), ("exchange_unavailable", -2, 0.2)]
+
+
+def test_an_answer_that_comes_after_a_later_slot_failed_ends_the_gap_and_begins_another(sampled: Sampled) -> None:
+    sampled.note(1)
+    sampled.note(3, Outcome.TIMEOUT)
     sampled.note(2)
-    sampled.note(1, Outcome.TIMEOUT)
-    assert sampled.gaps == []
+    sampled.note(4)
+    assert [gap for gap in sampled.gaps if gap[2]] == [("exchange_unavailable", 1, 2), ("exchange_unavailable", 2, 4)]
 
 
 @pytest.mark.parametrize("told_late", [False, True])
