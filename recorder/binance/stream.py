@@ -14,7 +14,7 @@ from recorder.binance.reconnection import LIFETIME, STABLE, Backoff, replacement
 from recorder.binance.status import StreamStatus
 from recorder.binance.stream_connection import StreamConnection, StreamServer
 from recorder.domain.event import Arrival, Event, KeptEvent, ListenKeyExpired
-from recorder.domain.stream import IN_TRANSIT, Connected, Coverage, LossReason, Lost
+from recorder.domain.stream import Connected, Coverage, LossReason, Lost
 from recorder.exceptions import AccountRejected, ExchangeError, MalformedAnswer
 from recorder.process.clock import steady
 
@@ -187,7 +187,7 @@ class UserStream:
             self._changed(Connected(self._covered_since))
 
     def _lose(self, connection: StreamConnection, at: datetime, reason: LossReason, detail: str = "") -> None:
-        """Have a new connection opened; if this one is in use, what happened shortly before *at* may be missing.
+        """Have a new connection opened; if this one is in use, nothing was told any more after *at*.
 
         Coverage does not end before it began, though the clock was corrected in between.
         """
@@ -195,7 +195,7 @@ class UserStream:
         if connection is not self._current or not self._covering:
             return
         self._covering = False
-        at = max(at - IN_TRANSIT, self._covered_since)
+        at = max(at, self._covered_since)
         self._last_error = f"The event stream was lost: {reason}{f' ({detail})' if detail else ''}"
         _log.warning("Account %s: %s", self._account, self._last_error)
         self._changed(Lost(at, reason, detail))

@@ -27,7 +27,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Events may be missing after *at*, exchange time: the last instant that is surely covered."""
+    """Nothing was told any more after *at*, exchange time; what happened shortly before may be missing too."""
 
     at: datetime
     reason: LossReason

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.beginning import Beginning
 from recorder.domain.gap import GapReason
-from recorder.domain.stream import LossReason
+from recorder.domain.stream import IN_TRANSIT, LossReason
 from recorder.postgres.rowset import RowSet
 
 OF_WATCHING = frozenset(
@@ -100,7 +100,8 @@ _ADD_STREAM = text(
     _EARLIER
     + """
     , deaf AS (
-      SELECT e.id, greatest(before.since, seen."time") AS started_at, after.since AS ended_at, e.reason
+      SELECT e.id, after.since AS ended_at, e.reason,
+             greatest(before.since, seen."time" - CAST(:in_transit AS interval)) AS started_at
       FROM earlier e
       CROSS JOIN LATERAL (
         SELECT s.since, s.state FROM recorder.stream s
@@ -187,5 +188,5 @@ async def own_up_for_earlier(connection: AsyncConnection, beginnings: Sequence[B
         "began": [each.began for each in beginnings],
     }
     await connection.execute(_END, given | {"every": every, "reasons": sorted(OF_WATCHING)})
-    await connection.execute(_ADD_STREAM, given)
+    await connection.execute(_ADD_STREAM, given | {"in_transit": IN_TRANSIT})
     await connection.execute(_ADD_SNAPSHOT, given | {"every": every})

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.beginning import Beginning
 from recorder.domain.gap import Gap, GapReason, GapSource
+from recorder.domain.stream import IN_TRANSIT
 
 _ADD = text("""
     INSERT INTO recorder.gap (account_id, source, started_at, ended_at, reason)
@@ -19,10 +20,10 @@ _ADD = text("""
     WHERE gap.ended_at IS NULL OR gap.ended_at > excluded.ended_at
 """)
 # A stream that was connected last is known to have been so until the newest snapshot that the same process took, which
-# is one before the next beginning; any other was not since then.
+# is one before the next beginning, but for what was on its way then; any other was not since then.
 _LAST_WATCHED = text("""
     SELECT a.name AS account, last."time" AS last_snapshot, last_ok."time" AS last_ok, schedule.every,
-           CASE WHEN stream.state = 'connected' THEN greatest(stream.since, seen."time")
+           CASE WHEN stream.state = 'connected' THEN greatest(stream.since, seen."time" - CAST(:in_transit AS interval))
                 ELSE coalesce(stream.since, last."time") END AS last_listened,
            stream.state IS NOT NULL AS was_listened_to
     FROM unnest(CAST(:names AS text[]), CAST(:since AS timestamptz[]), CAST(:began AS timestamptz[]))
@@ -114,6 +115,7 @@ async def last_watched(connection: AsyncConnection, beginnings: Sequence[Beginni
         "names": [each.account for each in beginnings],
         "since": [each.since for each in beginnings],
         "began": [each.began for each in beginnings],
+        "in_transit": IN_TRANSIT,
     }
     rows = await connection.execute(_LAST_WATCHED, given)
     return {row["account"]: LastWatched(**row) for row in rows.mappings()}

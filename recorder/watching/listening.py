@@ -79,6 +79,7 @@ class Listening:
         self._heard: dict[bytes, None] = {}
         self._gaps = OpenGaps(account, GapSource.STREAM, recording)
         self._was_connected = self._ended = False
+        self._late = IN_TRANSIT  # how late the last event was
 
     def take_over(self, gaps: Sequence[Gap]) -> None:
         """Take over what is open in the tables."""
@@ -98,8 +99,7 @@ class Listening:
     def stop(self, at: datetime) -> None:
         """Say that nobody listens any more, on purpose."""
         if self._was_connected:
-            if self.connected_since is not None:
-                at = max(at - IN_TRANSIT, self.connected_since)
+            at = self._surely_told(at)
             self._gaps.open(at, GapReason.STOPPED)
             self._recording.record_stream_state(StreamState(self.account, GapReason.STOPPED, at))
         self.end()
@@ -112,12 +112,18 @@ class Listening:
         """Record *event*, and remember what it says of positions. What was told in the same words before is dropped."""
         if self._is_repeated(event):
             return
+        if event.event_time is not None:
+            self._late = arrival.exchange_time - event.event_time
         if isinstance(event, AccountUpdate):
             for position in event.positions:
                 told = self._told.get(position.key, [])
                 if not told or told[-1].time <= event.time:
                     self._told[position.key] = _recent([*told, _Told(event.time, position.position_amt)])
         self._recording.record_event(Told(self.account, arrival, event))
+
+    def _surely_told(self, at: datetime) -> datetime:
+        """Return until when everything was told, if nothing was after *at*: more may have been as late as the last."""
+        return max(at - max(IN_TRANSIT, self._late), self.connected_since or at)
 
     def _is_repeated(self, event: Event) -> bool:
         """Whether the same text came before: an older event, told again, must not pass for the newer state."""
@@ -138,6 +144,7 @@ class Listening:
         match coverage:
             case Lost(at=at, reason=reason, detail=detail):
                 log.warning("the stream of %s tells nothing any more: %s %s", self.account, reason, detail)
+                at = self._surely_told(at)
                 self.connected_since = None
                 self._gaps.open(at, GapReason(reason))
                 self._recording.record_stream_state(StreamState(self.account, reason, at))

@@ -2,11 +2,14 @@
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 
+from recorder.simulator.traffic import SentEvent
+from tests.cli.command import until
 from tests.faults.disk import Disk
 from tests.faults.fault import Fault
 from tests.faults.ground import Ground
@@ -59,6 +62,7 @@ async def stopped_with_a_backlog(ground: Ground, _: Random) -> float:
     for _burst in range(BIG // BURST):
         await trade_much(ground, BURST)
         await asyncio.sleep(0.25)
+    await _told_of_everything(ground)
     await asyncio.sleep(2)
     async with asyncio.timeout(GRACE):
         assert await ground.stop() == 0
@@ -198,6 +202,16 @@ async def trade_much(ground: Ground, trades: int) -> None:
     for number in range(trades):
         quantity = Decimal("0.001") if number % 2 else Decimal("0.002")
         account.fill("ETHUSDT", "BOTH", quantity, Decimal(3_000), time=time + number // 50 * _MILLISECOND)
+
+
+async def _told_of_everything(ground: Ground) -> None:
+    """Wait until the exchange, which lags behind, has sent what tells of the last trade."""
+    fill = ground.exchange.world.accounts["main"].truth.fills[-1]
+    await until(lambda: any(f'"t":{fill.trade_id},' in event.text for event in _newest_events(ground)))
+
+
+def _newest_events(ground: Ground) -> Sequence[SentEvent]:
+    return list(ground.exchange.traffic.events)[-1_000:]
 
 
 def own_disk(ground: Ground) -> None:

@@ -48,7 +48,7 @@ class Ears:
             dated=self.dated.append,
         )
 
-    def tell(self, seconds: float, amount: str) -> None:
+    def tell(self, seconds: float, amount: str, *, late: float = 0) -> None:
         position = StreamPosition(
             symbol="BTCUSDT",
             position_side="BOTH",
@@ -70,7 +70,7 @@ class Ears:
             symbol=None,
             raw="{}",
         )
-        self.listening.deliver(event, Arrival(number=1, received_at=at(seconds), clock_offset=None))
+        self.listening.deliver(event, Arrival(number=1, received_at=at(seconds + late), clock_offset=None))
 
     def is_dead(self, seconds: float, *held: tuple[str, float]) -> bool:
         positions = tuple(
@@ -180,11 +180,25 @@ def test_the_difference_of_the_two_times_is_told(ears: Ears) -> None:
 
 def test_a_loss_opens_one_gap_that_the_next_connection_closes(ears: Ears) -> None:
     ears.listening.changed(Lost(at(5), LossReason.CONNECTION_LOST))
-    assert ears.gaps == [("connection_lost", at(5), None)]
+    assert ears.gaps == [("connection_lost", at(4), None)]
     assert not ears.reconnected
     ears.listening.changed(Connected(at(7)))
-    assert ears.gaps[1:] == [("connection_lost", at(5), at(7))]
+    assert ears.gaps[1:] == [("connection_lost", at(4), at(7))]
     assert ears.reconnected == ["main"]
+
+
+@pytest.mark.parametrize(("late", "told"), [(0.2, 19), (1, 19), (4.5, 15.5), (3600, 0)])
+def test_what_happened_as_shortly_before_a_loss_as_events_are_late_is_not_covered(
+    ears: Ears, late: float, told: float
+) -> None:
+    ears.tell(10, "2", late=late)
+    ears.listening.changed(Lost(at(20), LossReason.CONNECTION_LOST))
+    assert ears.gaps == [("connection_lost", at(told), None)]
+
+
+def test_a_stop_leaves_a_gap_that_begins_with_what_may_have_been_on_its_way(ears: Ears) -> None:
+    ears.listening.stop(at(20))
+    assert ears.gaps == [("stopped", at(19), None)]
 
 
 @pytest.mark.parametrize("connected_first", [True, False])
