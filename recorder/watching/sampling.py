@@ -1,8 +1,9 @@
 """Sampling an account at every slot: each stretch in which no slot was answered is a gap, with the reason."""
 
-from bisect import bisect, insort
+from bisect import bisect, bisect_left, insort
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
@@ -20,30 +21,28 @@ _REASONS = {
     Outcome.MISSED: GapReason.ASLEEP,
     Outcome.STOPPED: GapReason.STOPPED,
 }
-_REMEMBERED = 1_000  # ok snapshots
+_REMEMBERED = 1_000  # snapshots, ok or failed
 
 
 class Sampling:
     """Whether one account's slots are answered.
 
     Failed slots have rows of their own; the gap is the interval of which nothing is known because of them: from the
-    last ok snapshot to the next one.
+    last ok snapshot to the next one. Slots may be over in another order than they were due.
     """
 
     def __init__(self, account: str, recording: Recording, *, since: datetime, banned: Callable[[], bool]) -> None:
         """*since* is when the first snapshot is due; *banned* tells a pause of the exchange from a budget used up."""
         self._gaps = OpenGaps(account, GapSource.SNAPSHOT, recording)
         self._banned = banned
-        self._covered_until = self._covered_before = since
+        self._covered_before = since
         self._ok: list[datetime] = []
-        self._failed: tuple[datetime, GapReason] | None = None  # the newest slot of that kind
+        self._failed: list[tuple[datetime, GapReason]] = []
+        self._past: dict[datetime, GapReason] = {}  # gaps that were over when they were told, by their beginning
 
     def take_over(self, gaps: Sequence[Gap], *, last_ok: datetime | None, missed: bool) -> None:
         """Take over what is open in the tables. If no slot was *missed*, a clean stop that is soon over was no gap."""
-        if last_ok is not None:
-            self._covered_before = last_ok
-            if not self._ok:
-                self._covered_until = last_ok
+        self._covered_before = last_ok or self._covered_before
         for gap in gaps:
             self._gaps.take_over(gap, doubtful=gap.reason is GapReason.STOPPED and not missed)
 
@@ -52,28 +51,53 @@ class Sampling:
         self._gaps.add_earlier(last_ok, reason)
 
     def note(self, snapshot: Snapshot) -> None:
-        """Take in what came of asking once, or of not being able to ask, in whatever order the slots are over."""
+        """Take in what came of asking once, or of not being able to ask."""
+        time = snapshot.time
         if snapshot.ok:
-            self._gaps.covered(snapshot.time)
-            insort(self._ok, snapshot.time)
+            before, after = self._beside(time)
+            insort(self._ok, time)
             del self._ok[:-_REMEMBERED]
-            self._covered_until = self._ok[-1]
-            if self._failed and self._failed[0] > self._covered_until:
-                self._gaps.open(self._covered_until, self._failed[1])
-        elif snapshot.kind is Kind.SLOT:
-            reason = self._reason(snapshot.outcome)
-            place = bisect(self._ok, snapshot.time)
-            if place == len(self._ok):
-                self._failed = max(self._failed or (snapshot.time, reason), (snapshot.time, reason))
-                self._gaps.open(self._covered_until, reason)
+            if after is None:
+                self._gaps.covered(time)
+                self._open_after(time)
             else:
-                before = self._ok[place - 1] if place else min(self._covered_before, snapshot.time)
-                self._gaps.add_past(before, self._ok[place], reason)
+                self._look_between(before, time)
+                self._look_between(time, after)
+        elif snapshot.kind is Kind.SLOT:
+            insort(self._failed, (time, self._reason(snapshot.outcome)))
+            del self._failed[:-_REMEMBERED]
+            before, after = self._beside(time)
+            if after is None:
+                self._open_after(before)
+            else:
+                self._look_between(before, after)
 
     def stop(self) -> None:
         """Say that nobody asks any more, on purpose."""
         if self._ok:
-            self._gaps.open(self._covered_until, GapReason.STOPPED)
+            self._gaps.open(self._ok[-1], GapReason.STOPPED)
+
+    def _beside(self, time: datetime) -> tuple[datetime, datetime | None]:
+        """Return when the account was covered last before *time*, and first after it, if at all."""
+        place = bisect(self._ok, time)
+        before = self._ok[place - 1] if place else min(self._covered_before, time)
+        return before, self._ok[place] if place < len(self._ok) else None
+
+    def _open_after(self, covered_until: datetime) -> None:
+        if failed := self._failed_from(covered_until):
+            self._gaps.open(covered_until, failed[0][1])
+
+    def _look_between(self, before: datetime, after: datetime) -> None:
+        """Say whether there is a gap between these two, which may be a shorter one than was told before, or none."""
+        failed = [reason for time, reason in self._failed_from(before) if time < after]
+        if failed or before in self._past:
+            reason = self._past[before] = self._past.get(before) or failed[0]
+            self._gaps.add_past(before, after if failed else before, reason)
+            if len(self._past) > _REMEMBERED:
+                del self._past[min(self._past)]
+
+    def _failed_from(self, time: datetime) -> list[tuple[datetime, GapReason]]:
+        return self._failed[bisect_left(self._failed, time, key=itemgetter(0)) :]
 
     def _reason(self, outcome: Outcome) -> GapReason:
         if outcome is Outcome.RATE_LIMITED and self._banned():

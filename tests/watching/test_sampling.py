@@ -90,8 +90,21 @@ def test_a_slot_that_fails_after_later_ones_were_ok_is_a_gap_between_those_besid
     sampled.note(6, Outcome.TIMEOUT)
     assert sampled.gaps == [
         ("weight_used_up", 1, 4),
-        ("exchange_unavailable", 1, 4),
+        ("weight_used_up", 1, 4),
         ("exchange_unavailable", 5, None),
+    ]
+
+
+def test_an_answer_that_comes_late_ends_what_was_told_of_its_slot(sampled: Sampled) -> None:
+    sampled.note(1)
+    sampled.note(4.5, kind=Kind.RECONNECT)
+    sampled.note(3, Outcome.TIMEOUT)
+    sampled.note(2)
+    sampled.note(4)
+    assert sampled.gaps[-3:] == [
+        ("exchange_unavailable", 1, 1),
+        ("exchange_unavailable", 2, 4.5),
+        ("exchange_unavailable", 2, 4),
     ]
 
 
