@@ -80,7 +80,7 @@ _END = text(
     WHERE g.account_id = e.account_id AND g.source = e.source AND g.started_at = e.started_at
 """
 )
-# The newest thousand: one for which somebody owned up needs no second look, and before each start somebody does.
+# The newest hundred: one for which somebody owned up needs no second look.
 _EARLIER = (
     _WANTED
     + """
@@ -90,7 +90,7 @@ _EARLIER = (
       CROSS JOIN LATERAL (
         SELECT b.began, b.since, b.reason FROM recorder.beginning b
         WHERE b.account_id = w.id AND b.began < w.began
-        ORDER BY b.began DESC LIMIT 1000
+        ORDER BY b.began DESC LIMIT 100
       ) AS b
     )
 """
@@ -131,38 +131,54 @@ _ADD_STREAM = text(
     ON CONFLICT DO NOTHING
 """
 )
+# Of the slots right before a beginning: what was in hand when the process before it died may lack any of them, though a
+# later one has its row. A gap that ends nowhere yet is taken over by whoever owns up. One that begins where another was
+# none after all begins a microsecond later.
 _ADD_SNAPSHOT = text(
     _EARLIER
     + """
+    , begun AS (
+      SELECT id, since, reason FROM earlier
+      UNION ALL
+      SELECT w.id, w.since, given.reason
+      FROM wanted w
+      JOIN recorder.account a ON a.id = w.id
+      JOIN unnest(CAST(:names AS text[]), CAST(:given_reasons AS text[])) AS given (name, reason) ON given.name = a.name
+    ), unanswered AS (
+      SELECT b.id, b.since, b.reason, slot
+      FROM begun b
+      CROSS JOIN LATERAL (
+        SELECT s.since, s.every, date_bin(s.every, b.since - interval '1 microsecond', 'epoch') AS last
+        FROM recorder.schedule s
+        WHERE s.account_id = b.id AND s.since < b.since ORDER BY s.since DESC LIMIT 1
+      ) AS plan
+      CROSS JOIN LATERAL generate_series(plan.last - 20 * plan.every, plan.last, plan.every) AS slot
+      WHERE slot >= plan.since
+        AND NOT EXISTS (SELECT FROM recorder.snapshot s WHERE s.account_id = b.id AND s."time" = slot)
+        AND NOT EXISTS (
+          SELECT FROM recorder.gap g
+          WHERE g.account_id = b.id AND g.source = 'snapshot'
+            AND g.started_at < slot AND coalesce(g.ended_at, 'infinity') > slot
+        )
+    )
     INSERT INTO recorder.gap (account_id, source, started_at, ended_at, reason)
-    SELECT DISTINCT ON (e.id, watched."time") e.id, 'snapshot', watched."time", again."time", e.reason
-    FROM earlier e
-    CROSS JOIN LATERAL (
-      SELECT coalesce(
-        (SELECT s."time" FROM recorder.snapshot s
-         WHERE s.account_id = e.id AND s."time" < e.since AND s.outcome = 'ok' ORDER BY s."time" DESC LIMIT 1),
-        (SELECT s."time" FROM recorder.snapshot s
-         WHERE s.account_id = e.id AND s."time" < e.since ORDER BY s."time" DESC LIMIT 1)
-      ) AS "time"
-    ) AS watched
+    SELECT DISTINCT ON (u.id, before."time")
+           u.id, 'snapshot', coalesce(taken."time", before."time"), after."time", u.reason
+    FROM unanswered u
     CROSS JOIN LATERAL (
       SELECT s."time" FROM recorder.snapshot s
-      WHERE s.account_id = e.id AND s.outcome = 'ok' AND s."time" >= e.since AND s."time" < e.own_since
-      ORDER BY s."time" LIMIT 1
-    ) AS again
-    CROSS JOIN LATERAL (
-      SELECT coalesce((
-        SELECT s.every FROM recorder.schedule s
-        WHERE s.account_id = e.id AND s.since < e.since ORDER BY s.since DESC LIMIT 1
-      ), CAST(:every AS interval)) AS every
-    ) AS plan
-    WHERE date_bin(plan.every, watched."time", 'epoch') + plan.every < e.since
-      AND NOT EXISTS (
-        SELECT FROM recorder.gap g
-        WHERE g.account_id = e.id AND g.source = 'snapshot'
-          AND g.started_at < again."time" AND coalesce(g.ended_at, 'infinity') > watched."time"
-      )
-    ORDER BY e.id, watched."time", e.began
+      WHERE s.account_id = u.id AND s.outcome = 'ok' AND s."time" < u.slot ORDER BY s."time" DESC LIMIT 1
+    ) AS before
+    LEFT JOIN LATERAL (
+      SELECT s."time" FROM recorder.snapshot s
+      WHERE s.account_id = u.id AND s.outcome = 'ok' AND s."time" > u.slot ORDER BY s."time" LIMIT 1
+    ) AS after ON true
+    LEFT JOIN LATERAL (
+      SELECT max(g.started_at) + interval '1 microsecond' AS "time" FROM recorder.gap g
+      WHERE g.account_id = u.id AND g.source = 'snapshot'
+        AND g.started_at >= before."time" AND g.started_at < before."time" + interval '1 millisecond'
+    ) AS taken ON true
+    ORDER BY u.id, before."time", u.since
     ON CONFLICT DO NOTHING
 """
 )
@@ -189,4 +205,4 @@ async def own_up_for_earlier(connection: AsyncConnection, beginnings: Sequence[B
     }
     await connection.execute(_END, given | {"every": every, "reasons": sorted(OF_WATCHING)})
     await connection.execute(_ADD_STREAM, given | {"in_transit": IN_TRANSIT})
-    await connection.execute(_ADD_SNAPSHOT, given | {"every": every})
+    await connection.execute(_ADD_SNAPSHOT, given | {"given_reasons": [each.reason for each in beginnings]})

@@ -38,7 +38,6 @@ class Sampling:
         self._covered_before = since
         self._ok: list[datetime] = []
         self._failed: list[tuple[datetime, GapReason]] = []
-        self._past: dict[datetime, GapReason] = {}  # gaps that were over when they were told, by their beginning
 
     def take_over(self, gaps: Sequence[Gap], *, last_ok: datetime | None, missed: bool) -> None:
         """Take over what is open in the tables. If no slot was *missed*, a clean stop that is soon over was no gap."""
@@ -88,13 +87,8 @@ class Sampling:
             self._gaps.open(covered_until, failed[0][1])
 
     def _look_between(self, before: datetime, after: datetime) -> None:
-        """Say whether there is a gap between these two, which may be a shorter one than was told before, or none."""
-        failed = [reason for time, reason in self._failed_from(before) if time < after]
-        if failed or before in self._past:
-            reason = self._past[before] = self._past.get(before) or failed[0]
-            self._gaps.add_past(before, after if failed else before, reason)
-            if len(self._past) > _REMEMBERED:
-                del self._past[min(self._past)]
+        reasons = [reason for time, reason in self._failed_from(before) if time < after]
+        self._gaps.look_back(before, after, reasons)
 
     def _failed_from(self, time: datetime) -> list[tuple[datetime, GapReason]]:
         return self._failed[bisect_left(self._failed, time, key=itemgetter(0)) :]

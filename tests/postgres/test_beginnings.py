@@ -1,6 +1,6 @@
 """A process that died before it could say what was not covered before it leaves that to the next one."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,6 +12,7 @@ from recorder.domain.snapshot import Outcome
 from recorder.domain.stream import IN_TRANSIT, StreamState
 from recorder.postgres.beginnings import own_up_for_earlier
 from recorder.postgres.gaps import last_watched
+from recorder.postgres.schedules import write_schedule
 from recorder.postgres.verification.audit import audit
 from recorder.recording import write
 from tests.postgres.logins import MINUTE, NOON, empty, held
@@ -42,11 +43,17 @@ async def own_up(engine: AsyncEngine, minute: float) -> None:
         await own_up_for_earlier(connection, [begun(minute)], MINUTE)
 
 
+async def scheduled(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await write_schedule(connection, ["main"], at(0) - MINUTE, MINUTE)
+
+
 async def test_what_was_not_covered_before_an_earlier_process_is_told_by_the_next(engine: AsyncEngine) -> None:
     second = (begun(5.1, GapReason.TOOK_OVER), connected(5.2), held(5, "1"), held(6, "1"))
-    await write(engine, [*FIRST, *second, begun(9.1)])
+    await write(engine, [*FIRST, *second, begun(7.1)])
+    await scheduled(engine)
     for _ in range(2):
-        await own_up(engine, 9.1)
+        await own_up(engine, 7.1)
         assert await rows(engine, GAPS) == [
             ("snapshot", at(1), at(5), "took_over"),
             ("stream", TOLD, at(5.2), "took_over"),
@@ -54,8 +61,9 @@ async def test_what_was_not_covered_before_an_earlier_process_is_told_by_the_nex
 
 
 async def test_processes_that_never_listened_are_one_gap_of_the_stream(engine: AsyncEngine) -> None:
-    await write(engine, [*FIRST, begun(5.1), held(5, "1"), begun(7.1), held(7, "1"), connected(7.3), begun(9.1)])
-    await own_up(engine, 9.1)
+    await write(engine, [*FIRST, begun(5.1), held(5, "1"), begun(7.1), held(7, "1"), connected(7.3), begun(8.1)])
+    await scheduled(engine)
+    await own_up(engine, 8.1)
     assert await rows(engine, GAPS) == [
         ("snapshot", at(1), at(5), "not_running"),
         ("snapshot", at(5), at(7), "not_running"),
@@ -93,8 +101,9 @@ async def test_a_gap_that_was_over_before_ends_where_the_account_was_covered_aga
 
 
 async def test_a_process_that_took_over_without_a_pause_leaves_no_gap_of_the_snapshots(engine: AsyncEngine) -> None:
-    await write(engine, [*FIRST, begun(2.1), held(2, "1"), begun(9.1)])
-    await own_up(engine, 9.1)
+    await write(engine, [*FIRST, begun(2.1), held(2, "1"), begun(3.1)])
+    await scheduled(engine)
+    await own_up(engine, 3.1)
     assert await rows(engine, GAPS) == []
 
 
@@ -108,6 +117,21 @@ async def test_a_beginning_for_which_nobody_owned_up_is_found(engine: AsyncEngin
     assert await silent() == [("main", at(0.2))]
     await own_up(engine, 9.1)
     assert await silent() == []
+
+
+async def test_a_slot_that_was_in_hand_when_a_process_died_is_told_though_a_later_one_has_its_row(
+    engine: AsyncEngine,
+) -> None:
+    none = Gap(account="main", source=GapSource.SNAPSHOT, started_at=at(4), ended_at=at(4), reason=GapReason.STOPPED)
+    await write(engine, [*FIRST, *(held(minute, "1") for minute in (2, 3, 4, 6, 8)), none, begun(9.1)])
+    await scheduled(engine)
+    for _ in range(2):
+        await own_up(engine, 9.1)
+        assert await rows(engine, GAPS) == [
+            ("snapshot", at(4), at(4), "stopped"),
+            ("snapshot", at(4) + timedelta(microseconds=1), at(6), "not_running"),
+            ("snapshot", at(6), at(8), "not_running"),
+        ]
 
 
 async def test_beginnings_are_written_in_any_order_and_any_number_of_times(engine: AsyncEngine) -> None:

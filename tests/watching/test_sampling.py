@@ -12,10 +12,11 @@ from recorder.recording import Recording
 from recorder.watching.sampling import Sampling
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 def at(slot: float) -> datetime:
-    return NOON + slot * timedelta(minutes=1)
+    return NOON + slot * MINUTE
 
 
 @dataclass
@@ -29,9 +30,8 @@ class Sampled:
         self.sampling = Sampling("main", cast("Recording", self), since=at(0), banned=lambda: self.banned)
 
     def record_gap(self, gap: Gap) -> None:
-        minute = timedelta(minutes=1)
-        ended = None if gap.ended_at is None else (gap.ended_at - NOON) / minute
-        self.gaps.append((gap.reason, (gap.started_at - NOON) / minute, ended))
+        ended = None if gap.ended_at is None else (gap.ended_at - NOON) / MINUTE
+        self.gaps.append((gap.reason, (gap.started_at - NOON) / MINUTE, ended))
 
     def note(self, slot: float, outcome: Outcome = Outcome.OK, kind: Kind = Kind.SLOT) -> None:
         self.sampling.note(Snapshot(account="main", time=at(slot), kind=kind, taken_at=at(slot), outcome=outcome))
@@ -89,8 +89,7 @@ def test_a_slot_that_fails_after_later_ones_were_ok_is_a_gap_between_those_besid
     sampled.note(3, Outcome.TIMEOUT)
     sampled.note(6, Outcome.TIMEOUT)
     assert sampled.gaps == [
-        ("weight_used_up", 1, 4),
-        ("weight_used_up", 1, 4),
+        *[("weight_used_up", 1, 4)] * 2,
         ("exchange_unavailable", 5, None),
     ]
 
@@ -108,11 +107,18 @@ def test_an_answer_that_comes_late_ends_what_was_told_of_its_slot(sampled: Sampl
     ]
 
 
-def test_a_slot_that_fails_before_any_was_ok_is_a_gap_since_what_the_tables_have(sampled: Sampled) -> None:
+def test_a_gap_that_begins_where_a_stop_was_none_is_another_gap(sampled: Sampled) -> None:
+    sampled.take_over(GapReason.STOPPED, 0, missed=False)
+    sampled.note(0)
+    sampled.note(1, Outcome.TIMEOUT)
+    assert sampled.gaps == [("stopped", 0, 0), ("exchange_unavailable", timedelta(microseconds=1) / MINUTE, None)]
+
+
+def test_a_slot_that_fails_late_within_a_gap_that_was_taken_over_adds_none(sampled: Sampled) -> None:
     sampled.take_over(GapReason.NOT_RUNNING, -2, missed=True)
     sampled.note(0.2, kind=Kind.START)
     sampled.note(0, Outcome.TIMEOUT)
-    assert sampled.gaps == [("not_running", -2, 0.2), ("exchange_unavailable", -2, 0.2)]
+    assert sampled.gaps == [("not_running", -2, 0.2)] * 2
 
 
 def test_an_answer_that_comes_after_a_later_slot_failed_ends_the_gap_and_begins_another(sampled: Sampled) -> None:
