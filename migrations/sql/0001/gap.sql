@@ -29,7 +29,7 @@ COMMENT ON VIEW bi.gap IS
   'Also one per stretch in which a position moved by something that neither the event stream nor the fills tell of.';
 COMMENT ON COLUMN bi.gap.account IS 'Name of the account, as its operator chose it.';
 COMMENT ON COLUMN bi.gap.source IS 'What was interrupted: snapshot or stream.';
-COMMENT ON COLUMN bi.gap.started_at IS 'The last instant that is covered; of snapshots the time of the last ok one.';
+COMMENT ON COLUMN bi.gap.started_at IS 'The last instant that is covered: of snapshots the time of the last ok one, or a microsecond after; of the stream a second before it was lost, or more where events came later than that, since some may have been on their way.';
 COMMENT ON COLUMN bi.gap.ended_at IS 'The first instant that is covered again; null: the gap is still open.';
 COMMENT ON COLUMN bi.gap.reason IS
   'Why nobody watched: stopped (the service was told to stop), not_running (it was killed, or lost the record of its stop), '
