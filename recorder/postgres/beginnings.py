@@ -85,7 +85,7 @@ _EARLIER = (
     _WANTED
     + """
     , earlier AS (
-      SELECT w.id, b.began, b.since, b.reason, w.began AS own_began, w.since AS own_since
+      SELECT w.id, b.began, b.since, b.reason, w.began AS own_began
       FROM wanted w
       CROSS JOIN LATERAL (
         SELECT b.began, b.since, b.reason FROM recorder.beginning b
