@@ -24,7 +24,7 @@ SESSION = {
     "search_path": "pg_catalog",  # a user named recorder would have schema recorder in it, which misleads Alembic
     "synchronous_commit": "on",
     "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "30s",
+    "idle_in_transaction_session_timeout": "8s",  # whoever takes over waits for one that hangs within a transaction
 }
 _SAME_DATA_FAILS_AGAIN = ("21", "22", "23", "54")  # SQLSTATE classes: the same row twice, bad data, constraint, limit
 _CHECK_VIOLATION = "23514"

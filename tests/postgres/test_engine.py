@@ -254,7 +254,7 @@ async def test_a_session_is_in_utc_and_waits_for_the_disk(engine: AsyncEngine) -
             "synchronous_commit": "on",
             "application_name": "position-recorder",
             "lock_timeout": "5s",
-            "idle_in_transaction_session_timeout": "30s",
+            "idle_in_transaction_session_timeout": "8s",
         }.items():
             assert await connection.scalar(text(f"SHOW {name}")) == value
 
