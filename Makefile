@@ -22,7 +22,7 @@ tests: $(VENV)/.dev
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(CLOCKED:%=--ignore %)
 	$(BIN)/pytest --numprocesses 3 --dist loadfile $(CLOCKED) || $(BIN)/pytest --last-failed --last-failed-no-failures none $(CLOCKED)
 
-torture: $(VENV)/.dev ## every fault of docs/faults.md at length: hours
+torture: $(VENV)/.dev ## every fault of docs/faults.md at length: 40 minutes
 	$(BIN)/python -m tests.faults.torture $(TORTURE)
 
 bench: $(VENV)/.dev ## from an event on the wire to its commit, with figures
