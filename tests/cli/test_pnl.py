@@ -7,28 +7,21 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-import time_machine
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
-from recorder.cli.chart import draw
-from recorder.cli.curve import Curve, Step, bucket_for
 from recorder.cli.main import app
-from recorder.cli.picture import save_curves
-from recorder.cli.span import Span, Unit, beginning, span_of
-from recorder.exceptions import RecorderError
 from recorder.postgres.earnings import earned
 from recorder.postgres.roles import create_roles
+from tests.cli.pnl_scene import MANY_DIGITS, NOW, SCENE
 
-NOW = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[2]
 PLENTY = 60.0  # seconds; a command that takes longer hangs
 AT_THAT_TIME = (
@@ -39,35 +32,6 @@ MAIN = "from recorder.cli.main import main; main()"
 WITHOUT_MATPLOTLIB = "sys.modules['matplotlib'] = None; "
 ESCAPE = "\x1b"
 BRAILLE = re.compile("[\u2801-\u28ff]")
-MANY_DIGITS = "12345678901234567890.000000000000000000000000000001"
-
-# The account main is asked every hour; nobody watches on 28 February and on 1 March, except for one failure.
-# The account flat has never held anything; nothing is recorded of the account new.
-SCENE = f"""
-    INSERT INTO recorder.account (name) VALUES ('main'), ('flat'), ('new');
-    INSERT INTO recorder.snapshot (account_id, time, kind, taken_at, outcome, position_count, duration_ms)
-    SELECT 1, t, 'slot', t, 'ok', 1, 40
-    FROM generate_series('2026-02-26 00:00Z'::timestamptz, '2026-03-03 09:00Z', '1 hour') AS t
-    WHERE t NOT BETWEEN '2026-02-28 00:00Z' AND '2026-03-01 23:59Z';
-    INSERT INTO recorder.snapshot (account_id, time, kind, taken_at, outcome, position_count, duration_ms) VALUES
-      (1, '2026-02-28 12:00Z', 'slot', '2026-02-28 12:00Z', 'timeout', 0, 10000),
-      (2, '2026-03-03 09:00Z', 'slot', '2026-03-03 09:00Z', 'ok', 0, 40);
-    INSERT INTO recorder.sample (
-      account_id, time, update_time, symbol, position_side, position_amt, entry_price, mark_price, unrealized_profit,
-      margin_asset
-    )
-    SELECT 1, s.time, s.time, symbol, 'BOTH', 1, 100, 100, unrealized_profit + extract(hour FROM s.time), 'USDT'
-    FROM recorder.snapshot s
-    CROSS JOIN (VALUES ('BTCUSDT', 0.250), ('ETHUSDT', -10)) AS held (symbol, unrealized_profit)
-    WHERE s.account_id = 1 AND s.outcome = 'ok';
-    INSERT INTO recorder.income (account_id, income_type, tran_id, asset, symbol, time, income) VALUES
-      (1, 'REALIZED_PNL', 1, 'USDT', 'BTCUSDT', '2026-02-26 12:30Z', {MANY_DIGITS}),
-      (1, 'COMMISSION', 1, 'BNB', 'BTCUSDT', '2026-02-26 12:30Z', -0.00125),
-      (1, 'TRANSFER', 2, 'USDT', '', '2026-02-26 13:00Z', 5000),
-      (1, 'FUNDING_FEE', 3, 'USDT', 'ETHUSDT', '2026-02-27 23:59:30Z', -1.50),
-      (1, 'REALIZED_PNL', 4, 'USDT', 'ETHUSDT', '2026-03-01 13:00Z', 7),
-      (1, 'SOMETHING_NEW', 5, 'USDT', '', '2026-03-02 10:00Z', 0.5);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,28 +187,6 @@ async def test_days_agree_with_the_view_of_days(scene: AsyncEngine) -> None:
     assert {key: told[key] for key in viewed} == viewed
 
 
-def test_a_bucket_begins_in_utc_whatever_the_zone_of_the_time() -> None:
-    time = datetime(2026, 3, 1, 0, 30, tzinfo=timezone(timedelta(hours=1)))
-    assert [beginning(time, unit) for unit in Unit] == [
-        datetime(2026, 2, 28, 23, tzinfo=UTC),
-        datetime(2026, 2, 28, tzinfo=UTC),
-        datetime(2026, 2, 1, tzinfo=UTC),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("by", "since"),
-    [
-        (Unit.HOUR, datetime(2026, 3, 1, 9, tzinfo=UTC)),
-        (Unit.DAY, datetime(2026, 2, 1, tzinfo=UTC)),
-        (Unit.MONTH, datetime(2025, 3, 1, tzinfo=UTC)),
-    ],
-)
-def test_without_since_the_range_is_the_usual_one(by: Unit, since: datetime) -> None:
-    with time_machine.travel(NOW, tick=False):
-        assert span_of(None, by) == Span(since=since, until=NOW)
-
-
 async def test_a_role_that_may_only_read_bi_gets_table_and_picture(
     pnl: Pnl, scene: AsyncEngine, database: str, tmp_path: Path
 ) -> None:
@@ -361,60 +303,6 @@ def read_all(descriptor: int) -> str:
         shown += some
 
 
-SINCE = datetime(2026, 2, 1, tzinfo=UTC)
-
-
-def flat_curve(*days: int) -> Curve:
-    """A curve of thirty days that were watched on the given ones only."""
-    day = timedelta(days=1)
-    steps = [
-        Step(
-            begin=SINCE + number * day,
-            end=SINCE + (number + 1) * day,
-            net_profit=Decimal("7.5"),
-            unrealized_profit=Decimal(0),
-        )
-        for number in days
-    ]
-    return Curve(account="main", symbol=None, asset="USDT", since=SINCE, until=SINCE + 30 * day, steps=steps)
-
-
-def test_the_drawn_line_breaks_where_nobody_watched() -> None:
-    whole = draw(flat_curve(*range(30)), 80, coloured=False)
-    broken = draw(flat_curve(*range(10), *range(20, 30)), 80, coloured=False)
-    (whole_line,) = [line for line in whole.splitlines() if len(BRAILLE.findall(line)) > 20]
-    (broken_line,) = [line for line in broken.splitlines() if len(BRAILLE.findall(line)) > 20]
-    assert not re.search(r"[\u2801-\u28ff] +[\u2801-\u28ff]", whole_line)
-    (gap,) = re.findall(r"[\u2801-\u28ff]( +)[\u2801-\u28ff]", broken_line)
-    assert abs(len(gap) - len(BRAILLE.findall(whole_line)) / 3) <= 2
-
-
-def test_a_single_watched_bucket_can_be_seen() -> None:
-    assert BRAILLE.search(draw(flat_curve(15), 80, coloured=False))
-
-
-def test_every_unbroken_run_is_a_line_of_steps() -> None:
-    lines = list(flat_curve(0, 1, 5).net_profit())
-    day = timedelta(days=1)
-    assert [[(time - SINCE) // day for time, _ in line] for line in lines] == [[0, 1, 1, 2], [5, 6]]
-
-
-@pytest.mark.parametrize(
-    ("span", "spacing", "bucket"),
-    [
-        (timedelta(days=30), timedelta(minutes=1), timedelta(hours=6)),
-        (timedelta(hours=2), timedelta(minutes=1), timedelta(minutes=1)),
-        (timedelta(hours=2), timedelta(minutes=5), timedelta(minutes=5)),
-        (timedelta(hours=2), None, timedelta(minutes=1)),
-        (timedelta(days=9000), timedelta(minutes=1), timedelta(days=9000) / 140),
-    ],
-)
-def test_a_bucket_is_as_fine_as_the_drawing_but_no_finer_than_the_snapshots(
-    span: timedelta, spacing: timedelta | None, bucket: timedelta
-) -> None:
-    assert bucket_for(span, spacing, 140) == bucket
-
-
 @pytest.mark.usefixtures("scene")
 async def test_a_picture_is_a_png_with_a_panel_for_each_asset(pnl: Pnl, tmp_path: Path) -> None:
     (tmp_path / "curve.png").write_text("an older picture")
@@ -434,12 +322,6 @@ async def test_without_matplotlib_the_error_names_what_to_install(pnl: Pnl, tmp_
     assert drawn.code == 78
     assert 'pip install "position-recorder[chart]"' in drawn.stderr
     assert not (tmp_path / "curve.png").exists()
-
-
-def test_a_picture_that_cannot_be_written_is_an_error_of_the_work(tmp_path: Path) -> None:
-    with pytest.raises(RecorderError, match=r"missing/curve\.svg cannot be written") as caught:
-        save_curves([flat_curve(0)], tmp_path / "missing" / "curve.svg")
-    assert caught.value.why == "No such file or directory"
 
 
 @pytest.mark.parametrize(
