@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +26,7 @@ TRIES = 6
 """So many failures in a row, which take some seconds, make the process unwell."""
 
 _PROVEN = 10.0  # seconds; a work that broke that often and now runs for as long makes the process unwell no more
-_LONGEST = 30.0
+_BEFORE_RESTART = partial(pause_after, longest=30.0)
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class _Post:
     """A work and how it does.
 
     Attributes:
+        proven: After how many seconds of running it is well again, if it kept breaking.
         began: Monotonic seconds of its last start.
         failures: In a row: since it last ran for as long as ``STABLE``.
         waiting: Whether it waits to be started again.
@@ -43,6 +45,7 @@ class _Post:
     """
 
     work: Work
+    proven: float
     began: float
     failures: int = 0
     waiting: bool = False
@@ -51,7 +54,7 @@ class _Post:
 
     @property
     def well(self) -> bool:
-        return self.failures < TRIES or (not self.waiting and time.monotonic() - self.began >= _PROVEN)
+        return self.failures < TRIES or (not self.waiting and time.monotonic() - self.began >= self.proven)
 
     @property
     def report(self) -> str:
@@ -63,9 +66,21 @@ class _Post:
 class Supervision:
     """Runs works from ``start`` to ``stop``; what still runs at the end of the context is stopped."""
 
-    def __init__(self, restarted: Callable[[str, int], None] = lambda *_: None) -> None:
-        """*restarted* is called with a work's name and 0 when it is first started, and with 1 at each restart."""
+    def __init__(
+        self,
+        restarted: Callable[[str, int], None] = lambda *_: None,
+        *,
+        pause: Callable[[int], float] = _BEFORE_RESTART,
+        proven: float = _PROVEN,
+    ) -> None:
+        """*restarted* is called with a work's name and 0 when it is first started, and with 1 at each restart.
+
+        *pause* tells how many seconds to wait before a restart after so many failures in a row; a work that kept
+        breaking is well again when it has run for *proven* seconds.
+        """
         self._restarted = restarted
+        self._pause = pause
+        self._proven = proven
         self._posts: dict[str, _Post] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -85,7 +100,7 @@ class Supervision:
         if name in self._tasks:
             raise ValueError(f"{name} runs already")
         self._restarted(name, 0)
-        self._posts[name] = post = _Post(work, time.monotonic())
+        self._posts[name] = post = _Post(work, self._proven, time.monotonic())
         self._tasks[name] = asyncio.create_task(self._keep(name, post), name=name)
 
     async def stop(self, *names: str) -> None:
@@ -121,7 +136,7 @@ class Supervision:
         while True:
             try:
                 if post.waiting:  # in here too, or what breaks a pause would end the work for good
-                    await asyncio.sleep(pause_after(post.failures, longest=_LONGEST))
+                    await asyncio.sleep(self._pause(post.failures))
                     post.waiting, post.began = False, time.monotonic()
                     self._restarted(name, 1)
                 await post.work()

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from recorder.exceptions import ConfigurationError
-from recorder.process import supervision as module
 from recorder.process.supervision import TRIES, Supervision
 
 LIMIT = 10.0  # seconds; what takes longer does not come
@@ -82,21 +81,18 @@ async def test_the_trace_of_a_fault_is_told_once_and_its_text_is_in_no_report(
     assert not any("canary" in report for report in reports)
 
 
-async def test_one_that_keeps_breaking_makes_the_process_unwell_until_it_has_run_for_a_while(
-    supervision: Supervision, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "pause_after", lambda _, **_options: 0.0)
-    monkeypatch.setattr(module, "_PROVEN", 0.2)
+async def test_one_that_keeps_breaking_makes_the_process_unwell_until_it_has_run_for_a_while() -> None:
     work = Breaking(*(ValueError() for _ in range(TRIES)))
-    supervision.start("work", work.run)
-    was_well = supervision.well
-    async with asyncio.timeout(LIMIT):
-        await work.going_on.wait()
-        was_well_when_broken = supervision.well
-        while not supervision.well:  # noqa: ASYNC110 - time is all it takes
-            await asyncio.sleep(0.01)
+    async with Supervision(pause=lambda _: 0.0, proven=0.2) as supervision:
+        supervision.start("work", work.run)
+        was_well = supervision.well
+        async with asyncio.timeout(LIMIT):
+            await work.going_on.wait()
+            was_well_when_broken = supervision.well
+            while not supervision.well:  # noqa: ASYNC110 - time is all it takes
+                await asyncio.sleep(0.01)
+        assert supervision.report() == {"work": "running"}
     assert (was_well, was_well_when_broken) == (True, False)
-    assert supervision.report() == {"work": "running"}
 
 
 async def test_a_wrong_setting_met_on_the_way_ends_the_service(supervision: Supervision) -> None:
@@ -127,13 +123,18 @@ async def test_a_name_belongs_to_one_work(supervision: Supervision) -> None:
         supervision.start("work", Breaking().run)
 
 
-async def test_what_breaks_the_pause_before_a_restart_does_not_end_the_work(
-    supervision: Supervision, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses = iter([None, 0.0])  # asyncio refuses the first one
-    monkeypatch.setattr(module, "pause_after", lambda _, **_options: next(pauses))
+async def test_what_breaks_the_pause_before_a_restart_does_not_end_the_work() -> None:
+    asked: list[int] = []
+
+    def pause(failures: int) -> float:
+        asked.append(failures)
+        if len(asked) == 1:
+            raise OverflowError
+        return 0.0
+
     work = Breaking(ValueError())
-    supervision.start("work", work.run)
-    async with asyncio.timeout(10):
-        await work.going_on.wait()
+    async with Supervision(pause=pause) as supervision:
+        supervision.start("work", work.run)
+        async with asyncio.timeout(LIMIT):
+            await work.going_on.wait()
     assert work.starts == 2
