@@ -6,6 +6,7 @@ whose PostgreSQL is away until it ends, leaves that to the next.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -184,6 +185,15 @@ _ADD_SNAPSHOT = text(
 )
 
 
+def parameters(beginnings: Sequence[Beginning]) -> dict[str, list[Any]]:
+    """Return accounts and times as the arrays ``names``, ``since`` and ``began``."""
+    return {
+        "names": [each.account for each in beginnings],
+        "since": [each.since for each in beginnings],
+        "began": [each.began for each in beginnings],
+    }
+
+
 async def write_beginnings(
     connection: AsyncConnection, account_ids: Mapping[str, int], beginnings: Sequence[Beginning]
 ) -> None:
@@ -198,11 +208,7 @@ async def own_up_for_earlier(connection: AsyncConnection, beginnings: Sequence[B
 
     *every* is how often a slot was due where that was not recorded.
     """
-    given = {
-        "names": [each.account for each in beginnings],
-        "since": [each.since for each in beginnings],
-        "began": [each.began for each in beginnings],
-    }
+    given = parameters(beginnings)
     await connection.execute(_END, given | {"every": every, "reasons": sorted(OF_WATCHING)})
     await connection.execute(_ADD_STREAM, given | {"in_transit": IN_TRANSIT})
     await connection.execute(_ADD_SNAPSHOT, given | {"given_reasons": [each.reason for each in beginnings]})

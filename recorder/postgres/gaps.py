@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from recorder.domain.beginning import Beginning
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.stream import IN_TRANSIT
+from recorder.postgres.beginnings import parameters
 
 _ADD = text("""
     INSERT INTO recorder.gap (account_id, source, started_at, ended_at, reason)
@@ -111,13 +112,7 @@ async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], g
 
 async def last_watched(connection: AsyncConnection, beginnings: Sequence[Beginning]) -> dict[str, LastWatched]:
     """Return until when each account was watched before; those without any snapshot are left out."""
-    given = {
-        "names": [each.account for each in beginnings],
-        "since": [each.since for each in beginnings],
-        "began": [each.began for each in beginnings],
-        "in_transit": IN_TRANSIT,
-    }
-    rows = await connection.execute(_LAST_WATCHED, given)
+    rows = await connection.execute(_LAST_WATCHED, parameters(beginnings) | {"in_transit": IN_TRANSIT})
     return {row["account"]: LastWatched(**row) for row in rows.mappings()}
 
 
