@@ -78,7 +78,7 @@ async def main(arguments: Sequence[str]) -> int:
                 first = await _until(connection, _MORE_THAN, before)
                 drained = first + await _until(connection, _COMPLETE, newest, ACCOUNTS)
                 last = slot_at(datetime.now(UTC), EVERY)
-                await asyncio.sleep(2)
+                await _until(connection, _COMPLETE, last, ACCOUNTS)
                 failures = [*await wrong_slots(connection, world, last), *await missing_closes(connection, world, last)]
             await connection.close()
     print(

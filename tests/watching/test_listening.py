@@ -165,6 +165,12 @@ def test_a_change_is_missed_though_a_second_snapshot_came_at_once(ears: Ears) ->
     assert ears.is_dead(20, ("2", 9.999))
 
 
+def test_an_event_may_come_two_seconds_after_the_answer_that_shows_its_change(ears: Ears) -> None:
+    assert not ears.is_dead(10, ("2", 9))
+    assert not ears.is_dead(11.9, ("2", 9))
+    assert ears.is_dead(12, ("2", 9))
+
+
 def test_an_answer_that_comes_after_a_newer_one_is_no_proof(ears: Ears) -> None:
     ears.tell(9, "2")
     assert not ears.is_dead(10, ("2", 9))
