@@ -7,10 +7,17 @@ from typing import Any
 from alembic import context
 from alembic.autogenerate.rewriter import Rewriter
 from alembic.operations import ops
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from recorder.postgres.definitions import definitions
 from recorder.postgres.engine import create_unhurried_engine
 from recorder.postgres.tables import METADATA, SCHEMA
+
+APPLIED = text("""
+    INSERT INTO recorder.schema_revision (revision, oldest_writer) VALUES (:revision, :oldest_writer)
+    ON CONFLICT (revision) DO NOTHING
+""")
 
 compared = Rewriter()
 
@@ -50,6 +57,25 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+        if is_at_head():
+            renew(connection)
+
+
+def is_at_head() -> bool:
+    """Whether an upgrade came to the newest revision; other commands, and earlier revisions, leave the views alone."""
+    migration = context.get_context()
+    newest = ScriptDirectory.from_config(context.config).get_heads()
+    return "destination_rev" in migration.opts and list(migration.get_current_heads()) == newest
+
+
+def renew(connection: Connection) -> None:
+    """Make views and functions what their files say, keeping what was granted and what others built on them."""
+    driver = connection.connection.dbapi_connection
+    for definition in definitions():
+        driver.run_async(lambda raw, script=definition.script: raw.execute(script))  # type: ignore[union-attr]
+    for script in ScriptDirectory.from_config(context.config).walk_revisions():
+        oldest_writer = getattr(script.module, "oldest_writer", script.revision)
+        connection.execute(APPLIED, {"revision": script.revision, "oldest_writer": oldest_writer})
 
 
 async def migrate_by_url(url: str) -> None:

@@ -14,9 +14,14 @@ from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 _CHANGE = RowSet(
-    {"account_id": "integer", "symbol": "text", "position_side": "text", "update_time": "timestamptz"},
     {
+        "account_id": "integer",
+        "symbol": "text",
+        "position_side": "text",
+        "update_time": "timestamptz",
         "dated_by_exchange": "boolean",
+    },
+    {
         "position_amt": "numeric",
         "entry_price": "numeric",
         "break_even_price": "numeric",

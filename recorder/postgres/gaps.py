@@ -17,7 +17,7 @@ _ADD = text("""
     SELECT * FROM unnest(
       CAST(:account_ids AS integer[]), CAST(:sources AS text[]), CAST(:started AS timestamptz[]),
       CAST(:ended AS timestamptz[]), CAST(:reasons AS text[]))
-    ON CONFLICT (account_id, source, started_at) DO UPDATE SET ended_at = excluded.ended_at
+    ON CONFLICT (account_id, source, symbol, started_at) DO UPDATE SET ended_at = excluded.ended_at
     WHERE gap.ended_at IS NULL OR gap.ended_at > excluded.ended_at
 """)
 # A stream that was connected last is known to have been so until the newest snapshot that the same process took, which

@@ -13,10 +13,14 @@ from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 _FILL = RowSet(
-    {"account_id": "integer", "symbol": "text", "trade_id": "bigint"},
     {
+        "account_id": "integer",
+        "symbol": "text",
+        "trade_id": "bigint",
         "order_id": "bigint",
         "time": "timestamptz",
+    },
+    {
         "position_side": "text",
         "side": "text",
         "price": "numeric",
@@ -29,22 +33,29 @@ _FILL = RowSet(
     },
 )
 _INCOME = RowSet(
-    {"account_id": "integer", "income_type": "text", "tran_id": "bigint", "asset": "text", "symbol": "text"},
-    {"time": "timestamptz", "income": "numeric", "trade_id": "bigint", "info": "text"},
+    {
+        "account_id": "integer",
+        "income_type": "text",
+        "tran_id": "bigint",
+        "asset": "text",
+        "symbol": "text",
+        "time": "timestamptz",
+    },
+    {"income": "numeric", "trade_id": "bigint", "info": "text"},
 )
 # The ledger is of record: what the stream told of a fill gives way to it, so that the tables do not depend on which
 # of the two came first.
 _ADD_FILLS = text(
     rebuilding_from(f"""
     INSERT INTO recorder.fill ({_FILL.names}) {_FILL.rows}
-    ON CONFLICT (account_id, symbol, trade_id) DO UPDATE SET {_FILL.replace}
+    ON CONFLICT (account_id, symbol, trade_id, "time", order_id) DO UPDATE SET {_FILL.replace}
     WHERE fill.source = 'stream' AND excluded.source = 'rest'
     RETURNING account_id, symbol, "time"
     """)
 )
 _ADD_INCOME = text(f"""
     INSERT INTO recorder.income ({_INCOME.names}) {_INCOME.rows}
-    ON CONFLICT (account_id, income_type, tran_id, asset, symbol) DO NOTHING
+    ON CONFLICT (account_id, income_type, tran_id, asset, symbol, "time") DO NOTHING
 """)
 _COMPLETE = text("""
     INSERT INTO recorder.ledger (account_id, kind, symbol, complete_since, complete_until)
@@ -147,7 +158,7 @@ async def write_fills(connection: AsyncConnection, account_id: int, fills: Itera
 async def write_fills_of_accounts(connection: AsyncConnection, fills: Iterable[tuple[int, Fill]]) -> None:
     """Write *fills*, each under its account's number, as ``write_fills`` does but in one statement."""
     rows = {
-        (account_id, fill.symbol, fill.trade_id): (
+        (account_id, fill.symbol, fill.trade_id, fill.time, fill.order_id): (
             account_id,
             fill.symbol,
             fill.trade_id,

@@ -24,6 +24,7 @@ def _values(table: str) -> str:
 
 WRITER_RIGHTS: dict[str, tuple[str, ...]] = {
     "alembic_version": (),
+    "schema_revision": (),
     "account": ("INSERT",),
     "snapshot": ("INSERT", f"UPDATE ({_values('snapshot')})"),  # an ok one replaces a failed one
     "sample": ("INSERT",),
@@ -32,7 +33,8 @@ WRITER_RIGHTS: dict[str, tuple[str, ...]] = {
     "balance": ("INSERT",),
     "balance_change": ("INSERT",),
     "fill": ("INSERT", f"UPDATE ({_values('fill')})"),  # the ledger knows it better than the stream
-    "income": ("INSERT",),
+    "income": ("INSERT", f"UPDATE ({_values('income')})"),  # what is told again differently counts as told last
+    "superseded": ("INSERT",),
     "ledger": ("INSERT", "UPDATE (complete_since, complete_until, rebuilt_until)"),
     "unexplained": ("INSERT", "DELETE"),  # what a later fill explains
     "event": ("INSERT",),

@@ -1,7 +1,6 @@
 """The schema's revision: what it is, whether it is ours, and how to get there."""
 
 import asyncio
-from pathlib import Path
 
 import asyncpg
 from sqlalchemy import Connection, text
@@ -9,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.exceptions import SchemaMismatch
+from recorder.postgres.definitions import migrations
 from recorder.postgres.engine import cause_of, storage_errors
 from recorder.postgres.tables import REVISION
 
@@ -44,7 +44,7 @@ def require_revision(found: str | None) -> None:
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
-    """Bring the schema to *revision* (``head``, ``base`` or a number) in one transaction.
+    """Bring the schema forward to *revision* in one transaction, and at ``head`` every view and function to its file.
 
     It may take as long as the statements of *engine* may. Tables in use are waited for briefly and again, so that
     nobody waits behind the migration for long.
@@ -55,12 +55,9 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
         from alembic.config import Config  # noqa: PLC0415
 
         config = Config()
-        config.set_main_option("script_location", str(_migrations()))
+        config.set_main_option("script_location", str(migrations()))
         config.attributes["connection"] = connection
-        if revision == "base":
-            command.downgrade(config, revision)
-        else:
-            command.upgrade(config, revision)
+        command.upgrade(config, revision)
 
     for left in reversed(range(_TRIES)):
         with storage_errors(denied=_DENIED):
@@ -77,10 +74,3 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
             else:
                 return
         await asyncio.sleep(_LOCK_SECONDS)
-
-
-def _migrations() -> Path:
-    """The folder of the migrations: inside the installed package, or beside it in the repository."""
-    package = Path(__file__).parents[1]
-    installed = package / "migrations"
-    return installed if installed.is_dir() else package.parent / "migrations"

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "recorder"
-REVISION = "0001"
+REVISION = "0002"
 """The revision of the schema this program writes into; a test holds it against the newest migration."""
 
 METADATA = MetaData(
@@ -45,6 +45,7 @@ account = Table(
     Column("id", Integer, Identity(always=True), primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("created_at", INSTANT, nullable=False, server_default=text("now()")),
+    Column("exchange_alias", Text),
 )
 
 snapshot = Table(
@@ -111,6 +112,7 @@ change = Table(
     Column("snapshot_time", INSTANT),
     Column("observed_at", INSTANT, nullable=False),
     Column("event_time", INSTANT),
+    Column("contradicted_by", INSTANT),
     Index(
         "change_undated_idx",
         "account_id",
@@ -126,10 +128,12 @@ gap = Table(
     METADATA,
     Column("account_id", ForeignKey(account.c.id), primary_key=True),
     Column("source", Text, primary_key=True),
+    Column("symbol", Text, primary_key=True, server_default=text("''::text")),
     Column("started_at", INSTANT, primary_key=True),
     Column("ended_at", INSTANT),
     Column("reason", Text, nullable=False),
     Column("repaired_by", Text),
+    Column("detail", Text),
     CheckConstraint("ended_at >= started_at", name="ends_after_start"),
 )
 
@@ -168,8 +172,8 @@ fill = Table(
     Column("account_id", ForeignKey(account.c.id), primary_key=True),
     Column("symbol", Text, primary_key=True),
     Column("trade_id", BigInteger, primary_key=True),
-    Column("order_id", BigInteger, nullable=False),
-    Column("time", INSTANT, nullable=False),
+    Column("time", INSTANT, primary_key=True),
+    Column("order_id", BigInteger, primary_key=True),
     Column("position_side", Text, nullable=False),
     Column("side", Text, nullable=False),
     Column("price", Numeric, nullable=False),
@@ -190,7 +194,7 @@ income = Table(
     Column("tran_id", BigInteger, primary_key=True),
     Column("asset", Text, primary_key=True),
     Column("symbol", Text, primary_key=True),
-    Column("time", INSTANT, nullable=False),
+    Column("time", INSTANT, primary_key=True),
     Column("income", Numeric, nullable=False),
     Column("trade_id", BigInteger),
     Column("info", Text),
@@ -276,4 +280,23 @@ dead_letter = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("first_seen", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
     Column("settled_at", INSTANT),
+)
+
+superseded = Table(
+    "superseded",
+    METADATA,
+    Column("account_id", ForeignKey(account.c.id), primary_key=True),
+    Column("record", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("time", INSTANT, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("superseded_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+schema_revision = Table(
+    "schema_revision",
+    METADATA,
+    Column("revision", Text, primary_key=True),
+    Column("oldest_writer", Text, nullable=False),
+    Column("applied_at", INSTANT, nullable=False, server_default=text("now()")),
 )

@@ -95,21 +95,18 @@ async def run_alembic(engine: AsyncEngine, work: Any, *arguments: str, migration
 
 
 @pytest.mark.every_postgres
-async def test_up_and_down_and_up_again(bare: AsyncEngine) -> None:
+async def test_upgrading_again_changes_nothing(bare: AsyncEngine) -> None:
+    with pytest.raises(SchemaMismatch, match="no schema yet"):
+        await require_schema(bare)
     await upgrade(bare)
     made = await objects(bare)
     assert await revision(bare) == REVISION
     await write(bare, [Snapshot(account="main", time=NOON, kind=Kind.SLOT, taken_at=NOON)])
 
-    await upgrade(bare, "base")
-    assert await revision(bare) is None
-    assert await objects(bare) == {"recorder.alembic_version", "recorder.alembic_version_pkc"}
-    with pytest.raises(SchemaMismatch, match="no schema yet"):
-        await require_schema(bare)
-
     await upgrade(bare)
+
     assert await objects(bare) == made
-    assert len(await write(bare, [Snapshot(account="main", time=NOON, kind=Kind.SLOT, taken_at=NOON)])) == 1
+    assert await write(bare, [Snapshot(account="main", time=NOON, kind=Kind.SLOT, taken_at=NOON)]) == []
 
 
 @pytest.mark.every_postgres
@@ -172,7 +169,7 @@ def test_the_programs_revision_is_that_of_the_newest_migration() -> None:
 async def test_a_migration_that_fails_in_the_middle_leaves_nothing(bare: AsyncEngine, tmp_path: Path) -> None:
     broken = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, broken)
-    last = broken / "sql" / REVISION / "tables.sql"
+    last = max((broken / "sql" / REVISION).glob("*.sql"))
     last.write_text(last.read_text() + "\nSELECT 1 / 0;\n")
 
     with pytest.raises(Exception, match="division by zero"):
@@ -248,9 +245,9 @@ async def test_the_page_about_the_schema_says_what_the_database_says(engine: Asy
 async def test_a_migration_waits_for_a_table_in_use_and_lets_others_pass(engine: AsyncEngine, database: str) -> None:
     reader = await asyncpg.connect(database)
     async with reader.transaction():
-        await reader.execute("SELECT count(*) FROM recorder.snapshot")
-        migrating = asyncio.create_task(upgrade(engine, "base"))
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'recorder.snapshot'::regclass"
+        await reader.execute("SELECT count(*) FROM bi.gap")
+        migrating = asyncio.create_task(upgrade(engine))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'bi.gap'::regclass"
         seen: list[int] = []
         async with asyncio.timeout(30):
             while seen[-2:] != [1, 0]:  # it waited, and gave the others way
@@ -258,7 +255,6 @@ async def test_a_migration_waits_for_a_table_in_use_and_lets_others_pass(engine:
                 await asyncio.sleep(0.05)
     await reader.close()
     await migrating
-    assert await revision(engine) is None
 
 
 async def test_a_migration_may_take_longer_than_a_statement(database: str) -> None:

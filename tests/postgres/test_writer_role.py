@@ -92,7 +92,7 @@ async def test_a_writer_neither_changes_samples_nor_the_schema(writer: Login) ->
         "UPDATE recorder.snapshot SET account_id = 2",
         "UPDATE recorder.gap SET started_at = now(), reason = 'not_running'",
         "UPDATE recorder.fill SET trade_id = 1",
-        "UPDATE recorder.income SET income = 0",
+        "UPDATE recorder.income SET tran_id = 0",
         "UPDATE recorder.event SET body = ''",
         "UPDATE recorder.balance SET wallet_balance = 0",
         "UPDATE recorder.ledger SET kind = 'income'",
