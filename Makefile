@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What goes by the clock waits more than it works, so three at a time; what fails beside others must hold when it is alone.
 CLOCKED := tests/service tests/money tests/faults
 
-.PHONY: demo test check tests bench soak endurance torture format clean
+.PHONY: demo test check tests bench soak endurance torture format clean migrations/structure
 
 demo: $(VENV)/.demo ## see it work: simulated exchange, embedded PostgreSQL, recorder
 	$(BIN)/recorder demo
@@ -40,6 +40,10 @@ format: $(VENV)/.dev
 
 docs/schema.md: $(VENV)/.dev migrations ## what the database says of itself
 	$(BIN)/python -m tests.postgres.schema_page > $@.new && mv $@.new $@
+
+migrations/structure: $(VENV)/.dev ## what the newest revision is made of
+	$(BIN)/python -m tests.postgres.structure_page > /tmp/structure.new
+	mv /tmp/structure.new $@/$$(ls $@ | sort | tail -1)
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -10,14 +10,17 @@ from alembic.operations import ops
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from recorder.postgres.definitions import definitions
+from recorder.postgres.definitions import REMOVED, definitions
 from recorder.postgres.engine import create_unhurried_engine
+from recorder.postgres.roles import READER, WRITER, rights
 from recorder.postgres.tables import METADATA, SCHEMA
 
 APPLIED = text("""
     INSERT INTO recorder.schema_revision (revision, oldest_writer) VALUES (:revision, :oldest_writer)
     ON CONFLICT (revision) DO NOTHING
 """)
+
+ROLES_EXIST = text("SELECT count(*) = 2 FROM pg_roles WHERE rolname IN (:writer, :reader)")
 
 compared = Rewriter()
 
@@ -70,12 +73,18 @@ def is_at_head() -> bool:
 
 def renew(connection: Connection) -> None:
     """Make views and functions what their files say, keeping what was granted and what others built on them."""
+    for removed in REMOVED:
+        kind, name = removed.split(" ", 1)
+        connection.execute(text(f"DROP {kind} IF EXISTS {name}"))
     driver = connection.connection.dbapi_connection
     for definition in definitions():
         driver.run_async(lambda raw, script=definition.script: raw.execute(script))  # type: ignore[union-attr]
     for script in ScriptDirectory.from_config(context.config).walk_revisions():
         oldest_writer = getattr(script.module, "oldest_writer", script.revision)
         connection.execute(APPLIED, {"revision": script.revision, "oldest_writer": oldest_writer})
+    if connection.scalar(ROLES_EXIST, {"writer": WRITER, "reader": READER}):
+        for statement in rights():
+            connection.execute(text(statement))
 
 
 async def migrate_by_url(url: str) -> None:

@@ -17,10 +17,10 @@ from recorder.config.settings import Settings
 from recorder.domain.gap import GapReason
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.exceptions import StorageUnavailable
+from recorder.exceptions import SchemaMismatch, StorageUnavailable
 from recorder.housekeeping import Housekeeping
 from recorder.metrics import Metrics
-from recorder.postgres.database import open_database, require_schema
+from recorder.postgres.database import open_database, require_same_schema, require_schema
 from recorder.postgres.embedded.server import prepare_data_dir
 from recorder.postgres.leadership import Leadership
 from recorder.process.clock import Clock
@@ -77,6 +77,7 @@ async def run(
         )
         try:
             await require_schema(engine)
+            await _tell_of_changes(engine)
         except StorageUnavailable as error:
             if require_database:
                 raise
@@ -97,6 +98,14 @@ async def run(
             learned_secret=learned_secret,
         )
         await service.run(stop, listener, systemd or Systemd())
+
+
+async def _tell_of_changes(engine: AsyncEngine) -> None:
+    """Say it when somebody changed the schema: it is recorded all the same, as far as PostgreSQL takes it."""
+    try:
+        await require_same_schema(engine)
+    except SchemaMismatch as error:
+        log.error("%s: %s; %s", error.what, error.why, error.fix)
 
 
 class Service:

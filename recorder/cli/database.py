@@ -11,15 +11,16 @@ app = typer.Typer(no_args_is_help=True, help="Schema, roles for writers and read
 
 @app.command()
 def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
-    """Bring the schema to the revision of this version; needs a role that may create schemas.
+    """Bring the tables to the revision of this version, and every view and function; needs their owner.
 
-    The embedded database is upgraded by itself. Rights of the roles made by `recorder db roles` are renewed.
+    One transaction: it succeeds whole or changes nothing. What others built on the views, and what was granted on
+    them, stays. Rights of the roles made by `recorder db roles` are renewed. The embedded database is upgraded by
+    itself.
     """
     from recorder.cli.output import lines
     from recorder.cli.settings import load
     from recorder.postgres.database import open_database, revision
     from recorder.postgres.engine import create_unhurried_engine
-    from recorder.postgres.roles import create_roles, roles_exist
     from recorder.postgres.schema import upgrade as migrate
 
     settings = load(config, log_level, need_accounts=False)
@@ -28,9 +29,7 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
         async with open_database(settings.database_url, settings.data_dir, engine_of=create_unhurried_engine) as engine:
             before = await revision(engine)
             await migrate(engine)
-            if await roles_exist(engine):
-                await create_roles(engine)
-            return before, await revision(engine)
+            return before.revision, (await revision(engine)).revision
 
     before, after = asyncio.run(work())
     lines([f"The schema is at revision {after}." if before == after else f"Schema: {before or 'none'} → {after}."])
@@ -38,29 +37,49 @@ def upgrade(config: Config = None, log_level: Verbosity = "warning") -> None:
 
 @app.command()
 def status(json: Json = False, config: Config = None, log_level: Verbosity = "warning") -> None:
-    """Show the schema's revision and how much is recorded of each account. Exit code 1 when it must be upgraded."""
+    """Show the schema's revision, whether anybody changed it, who else may read it, and what is recorded.
+
+    Exit code 1 when the schema must be upgraded, or is not what this version made.
+    """
     from recorder.cli.output import SUMMARY, lines, print_json, print_table
     from recorder.cli.settings import load
-    from recorder.postgres.database import open_database, revision
+    from recorder.postgres.database import open_database, revision, structure
     from recorder.postgres.questions import Rows, summary
-    from recorder.postgres.schema import require_revision
+    from recorder.postgres.roles import grants_of_others
+    from recorder.postgres.schema import Applied, require_revision, require_structure
+    from recorder.postgres.structure import Difference
     from recorder.postgres.tables import REVISION
 
     settings = load(config, log_level, need_accounts=False)
 
-    async def work() -> tuple[str | None, Rows]:
+    async def work() -> tuple[Applied, Difference, list[str], Rows]:
         async with open_database(settings.database_url, settings.data_dir) as engine:
             found = await revision(engine)
-            return found, await summary(engine) if found == REVISION else []
+            if found.revision != REVISION:
+                return found, Difference(), [], []
+            return found, await structure(engine), await grants_of_others(engine), await summary(engine)
 
-    found, rows = asyncio.run(work())
+    found, differs, grants, rows = asyncio.run(work())
     if json:
-        print_json({"revision": found, "expected_revision": REVISION, "accounts": rows})
+        print_json(
+            {
+                "revision": found.revision,
+                "expected_revision": REVISION,
+                "changed_tables": differs.tables,
+                "changed_definitions": differs.definitions,
+                "added": differs.added,
+                "grants": grants,
+                "accounts": rows,
+            }
+        )
     else:
-        lines([f"Schema: revision {found or 'none'}, this version writes {REVISION}."])
-        if found == REVISION:
+        lines([f"Schema: revision {found.revision or 'none'}, this version writes {REVISION}."])
+        lines(f"Changed: {each}" for each in (*differs.tables, *differs.definitions))
+        lines(f"Not the recorder's, and left alone: {each}" for each in (*differs.added, *grants))
+        if found.revision == REVISION:
             print_table(rows, SUMMARY, empty="Nothing is recorded yet.")
     require_revision(found)
+    require_structure(differs)
 
 
 @app.command()

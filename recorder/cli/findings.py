@@ -16,7 +16,7 @@ from recorder.cli.output import show_duration
 from recorder.config.settings import Settings
 from recorder.config.size import format_size
 from recorder.exceptions import ExchangeError, RecorderError, SchemaMismatch
-from recorder.postgres.database import open_database, require_schema
+from recorder.postgres.database import open_database, require_same_schema
 from recorder.postgres.engine import create_engine
 from recorder.postgres.questions import server_facts
 from recorder.postgres.tables import REVISION
@@ -77,7 +77,7 @@ async def _database(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Fi
     for finding in doubts_about(facts, settings.database_url):
         yield finding
     try:
-        await require_schema(engine)
+        await require_same_schema(engine)
     except SchemaMismatch as error:
         yield Finding.of("schema", error)
     else:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.postgres.schema import require_revision
+from recorder.postgres.schema import Applied, require_revision
 
 _ADD = text("""
     INSERT INTO recorder.account (name)
@@ -16,6 +16,8 @@ _ADD = text("""
 # Writers of one account take turns, so that each sees all that the other committed.
 _LOCK = text("""
     SELECT (SELECT version_num FROM recorder.alembic_version) AS revision,
+           (SELECT s.oldest_writer FROM recorder.schema_revision s
+            JOIN recorder.alembic_version v ON v.version_num = s.revision) AS oldest_writer,
            count(pg_advisory_xact_lock(hashtext('recorder.account'), id))
     FROM (SELECT unnest(CAST(:ids AS integer[])) AS id ORDER BY 1) AS accounts
 """)
@@ -39,7 +41,8 @@ async def take_turn(connection: AsyncConnection, names: Iterable[str]) -> dict[s
     """
     ids = await account_ids(connection, names)
     lock = await connection.execute(_LOCK, {"ids": list(ids.values())})
-    require_revision(lock.one().revision)
+    found = lock.one()
+    require_revision(Applied(found.revision, found.oldest_writer))
     return ids
 
 

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.postgres.embedded.server import embedded_postgres
 from recorder.postgres.engine import create_engine, create_unhurried_engine, storage_errors
-from recorder.postgres.schema import current_revision, require_revision, upgrade
+from recorder.postgres.schema import Applied, applied, require_revision, require_structure, upgrade
+from recorder.postgres.structure import Difference, difference
 from recorder.postgres.tables import REVISION
 
 
@@ -33,22 +34,45 @@ async def open_database(
         return
     async with embedded_postgres(data_dir) as embedded_url:
         async with open_database(embedded_url, data_dir, engine_of=create_unhurried_engine) as unhurried:
-            if await revision(unhurried) != REVISION:
+            if await _is_behind(unhurried):
                 await upgrade(unhurried)
         async with open_database(embedded_url, data_dir, engine_of=engine_of) as engine:
             yield engine
 
 
-async def revision(engine: AsyncEngine) -> str | None:
-    """Return the revision of the database's schema, ``None`` when it has none."""
+async def _is_behind(engine: AsyncEngine) -> bool:
+    """Whether tables or views are those of an earlier version: views change without a new revision too."""
+    found = (await revision(engine)).revision
+    if found == REVISION:
+        return bool((await structure(engine)).definitions)
+    return found is None or found < REVISION
+
+
+async def revision(engine: AsyncEngine) -> Applied:
+    """Return how far the database's schema is."""
     with storage_errors():
         async with engine.connect() as connection:
-            return await current_revision(connection)
+            return await applied(connection)
+
+
+async def structure(engine: AsyncEngine) -> Difference:
+    """Return how the database differs from what this version makes; the schema must be of its revision."""
+    with storage_errors():
+        async with engine.connect() as connection:
+            return await difference(connection, REVISION)
 
 
 async def require_schema(engine: AsyncEngine) -> None:
-    """Raise ``SchemaMismatch`` unless the database's schema is of this program's revision."""
+    """Raise ``SchemaMismatch`` unless this program may write into a schema of that revision."""
     require_revision(await revision(engine))
+
+
+async def require_same_schema(engine: AsyncEngine) -> None:
+    """Raise ``SchemaMismatch`` unless the schema is of this program's revision, and as that made it."""
+    found = await revision(engine)
+    require_revision(found)
+    if found.revision == REVISION:
+        require_structure(await structure(engine))
 
 
 async def connection_string(url: str | None, data_dir: Path) -> str:

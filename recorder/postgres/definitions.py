@@ -31,6 +31,12 @@ ORDER = (
 )
 """The files, what stands on another after it; a test holds the list against the folder."""
 
+REMOVED: tuple[str, ...] = ()
+"""What an earlier version had and this one has not, as DROP is told of it, such as ``VIEW bi.name``.
+
+It is dropped where nothing stands on it; else the upgrade says what does, and changes nothing.
+"""
+
 _CREATED = re.compile(r"^CREATE OR REPLACE (VIEW|FUNCTION) (\w+\.\w+)", re.MULTILINE)
 
 

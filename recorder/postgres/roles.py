@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.postgres import tables
+from recorder.postgres.definitions import definitions
 from recorder.postgres.engine import storage_errors
 
 WRITER = "recorder_writer"
@@ -49,6 +50,28 @@ WRITER_RIGHTS: dict[str, tuple[str, ...]] = {
 Partitions are reached by way of their table alone, and made by a function of the owner.
 """
 
+LAST_RESORT = ("sample_default", "balance_default")
+"""Partitions that the writer reads by their own name: what lies in them waits for a month of its own."""
+
+_OF_OTHERS = text("""
+    SELECT string_agg(acl.privilege_type, ', ' ORDER BY acl.privilege_type) AS rights, object.name,
+           CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END AS grantee
+    FROM (
+      SELECT n.nspname || '.' || c.relname AS name, c.relacl AS acl, c.relowner AS owner
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname IN ('recorder', 'bi') AND c.relkind IN ('r', 'p', 'v')
+      UNION ALL
+      SELECT n.nspname || '.' || p.proname, p.proacl, p.proowner
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('recorder', 'bi')
+      UNION ALL
+      SELECT 'schema ' || nspname, nspacl, nspowner FROM pg_namespace WHERE nspname IN ('recorder', 'bi')
+    ) AS object
+    CROSS JOIN LATERAL aclexplode(object.acl) AS acl
+    LEFT JOIN pg_roles r ON r.oid = acl.grantee
+    WHERE acl.grantee <> object.owner AND coalesce(r.rolname, '') NOT IN (:writer, :reader)
+    GROUP BY object.name, acl.grantee, r.rolname
+    ORDER BY object.name, grantee
+""")
 _CREATE = """
     DO $$ BEGIN
       IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
@@ -82,8 +105,8 @@ async def create_roles(engine: AsyncEngine) -> list[str]:
             await connection.execute(_TAKE_TURN)
             for role in (WRITER, READER):
                 await connection.execute(text(_CREATE.format(role=role)))
-            for grant in _grants():
-                await connection.execute(text(grant))
+            for statement in rights():
+                await connection.execute(text(statement))
             return [*await _close_database(connection), *await _set_up_readers(connection)]
 
 
@@ -94,19 +117,39 @@ async def roles_exist(engine: AsyncEngine) -> bool:
             return bool(await connection.scalar(_EXIST, {"writer": WRITER, "reader": READER}))
 
 
-def _grants() -> Iterator[str]:
-    yield f"REVOKE ALL ON ALL TABLES IN SCHEMA recorder, bi FROM {WRITER}, {READER}"  # what an older version granted
+def rights() -> Iterator[str]:
+    """Yield the statements that give both groups their rights on what is the recorder's, and take older ones back.
+
+    What belongs to others, and what was granted to others, is left alone.
+    """
+    tables_of_ours = ", ".join(f"{tables.SCHEMA}.{name}" for name in (*WRITER_RIGHTS, *LAST_RESORT))
+    views = ", ".join(view for definition in definitions() for view in definition.views)
+    views_of_bi = ", ".join(view for definition in definitions() for view in definition.views if _is_public(view))
+    yield f"REVOKE ALL ON {tables_of_ours}, {views} FROM {WRITER}, {READER}"
     yield f"GRANT USAGE ON SCHEMA recorder, bi TO {WRITER}"
-    yield f"GRANT SELECT ON ALL TABLES IN SCHEMA recorder, bi TO {WRITER}"
-    for table, rights in WRITER_RIGHTS.items():
-        if rights:
-            yield f"GRANT {', '.join(rights)} ON recorder.{table} TO {WRITER}"
-    yield f"GRANT SELECT ON ALL TABLES IN SCHEMA bi TO {READER}"
-    yield f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA recorder TO {WRITER}"
+    yield f"GRANT SELECT ON {tables_of_ours}, {views} TO {WRITER}"
+    for table, granted in WRITER_RIGHTS.items():
+        if granted:
+            yield f"GRANT {', '.join(granted)} ON recorder.{table} TO {WRITER}"
     # Views and functions run with their owner's rights, so that schema bi is all that a reader needs.
     yield f"GRANT USAGE ON SCHEMA bi TO {READER}"
-    yield "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA bi FROM PUBLIC"
-    yield f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bi TO {WRITER}, {READER}"
+    yield f"GRANT SELECT ON {views_of_bi} TO {READER}"
+    for function in (function for definition in definitions() for function in definition.functions):
+        if _is_public(function):  # a view calls the others with the rights of whoever reads it
+            yield f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC"
+        yield f"GRANT EXECUTE ON FUNCTION {function} TO {f'{WRITER}, {READER}' if _is_public(function) else WRITER}"
+
+
+def _is_public(name: str) -> bool:
+    return name.startswith("bi.")
+
+
+async def grants_of_others(engine: AsyncEngine) -> list[str]:
+    """Say who else was granted what on the recorder's objects: nobody takes that back, and nothing depends on it."""
+    with storage_errors():
+        async with engine.connect() as connection:
+            rows = await connection.execute(_OF_OTHERS, {"writer": WRITER, "reader": READER})
+            return [f"{row.rights} on {row.name} granted to {row.grantee}" for row in rows]
 
 
 async def _close_database(connection: AsyncConnection) -> list[str]:

@@ -37,13 +37,29 @@ async def test_upgrade_makes_the_schema_and_repeats_harmlessly(empty: Recorder) 
     after = await empty("db", "status", "--json")
 
     assert before.code == 1
-    assert before.json == {"revision": None, "expected_revision": REVISION, "accounts": []}
+    assert before.json == {
+        "revision": None,
+        "expected_revision": REVISION,
+        "changed_tables": [],
+        "changed_definitions": [],
+        "added": [],
+        "grants": [],
+        "accounts": [],
+    }
     assert "error: the database has no schema yet" in before.stderr
     assert "fix: recorder db upgrade" in before.stderr
     assert (first.code, first.stdout, first.stderr) == (0, "", f"Schema: none → {REVISION}.\n")
     assert (second.code, second.stderr) == (0, f"The schema is at revision {REVISION}.\n")
     assert after.code == 0
-    assert after.json == {"revision": REVISION, "expected_revision": REVISION, "accounts": []}
+    assert after.json == {
+        "revision": REVISION,
+        "expected_revision": REVISION,
+        "changed_tables": [],
+        "changed_definitions": [],
+        "added": [],
+        "grants": [],
+        "accounts": [],
+    }
 
 
 async def test_status_counts_what_is_recorded_of_each_account(recorder: Recorder, engine: AsyncEngine) -> None:

@@ -24,7 +24,7 @@ from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import SchemaMismatch
 from recorder.postgres.database import require_schema, revision
 from recorder.postgres.engine import create_engine, create_unhurried_engine
-from recorder.postgres.schema import require_revision, upgrade
+from recorder.postgres.schema import Applied, require_revision, upgrade
 from recorder.postgres.tables import REVISION
 from recorder.recording import write
 from tests.conftest import Server
@@ -100,7 +100,7 @@ async def test_upgrading_again_changes_nothing(bare: AsyncEngine) -> None:
         await require_schema(bare)
     await upgrade(bare)
     made = await objects(bare)
-    assert await revision(bare) == REVISION
+    assert (await revision(bare)).revision == REVISION
     await write(bare, [Snapshot(account="main", time=NOON, kind=Kind.SLOT, taken_at=NOON)])
 
     await upgrade(bare)
@@ -130,7 +130,7 @@ main()
 
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == f"Schema: none → {REVISION}.\n"
-    assert await revision(bare) == REVISION
+    assert (await revision(bare)).revision == REVISION
     assert sources(installed / "recorder" / "migrations") == sources(MIGRATIONS)
 
 
@@ -176,9 +176,9 @@ async def test_a_migration_that_fails_in_the_middle_leaves_nothing(bare: AsyncEn
         await run_alembic(bare, command.upgrade, "head", migrations=broken)
 
     assert await objects(bare) == set()
-    assert await revision(bare) is None
+    assert (await revision(bare)).revision is None
     await upgrade(bare)
-    assert await revision(bare) == REVISION
+    assert (await revision(bare)).revision == REVISION
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_a_migration_that_fails_in_the_middle_leaves_nothing(bare: AsyncEn
 )
 def test_another_revision_is_refused_with_what_mends_it(found: str | None, what: str, fix: str) -> None:
     with pytest.raises(SchemaMismatch) as caught:
-        require_revision(found)
+        require_revision(Applied(found))
 
     assert (caught.value.what, caught.value.fix) == (what, fix)
     assert REVISION in caught.value.why

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from recorder.exceptions import RecorderError, StorageUnavailable
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.roles import READER, WRITER
-from recorder.postgres.schema import current_revision, require_revision
+from recorder.postgres.schema import applied, require_revision
 from recorder.postgres.verification.books import BOOKS, FILLS, PROFIT
 from recorder.postgres.verification.check import NOTHING, Answer, Check, put
 from recorder.postgres.verification.gaps import GAPS, OPEN_GAPS, REPAIRS
@@ -128,7 +128,7 @@ async def audit_in(
     for setting in _SETTINGS:
         await connection.execute(text(setting))
     await _require_rights(connection)
-    require_revision(await current_revision(connection))
+    require_revision(await applied(connection))
     await _require_account(connection, account)
     months = await _months(connection, account, since)
     steps = sum(len(months) if check.by_month else 1 for check in CHECKS)
