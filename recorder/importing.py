@@ -11,8 +11,8 @@ from recorder.binance.saved import decode_saved
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import MalformedAnswer
+from recorder.postgres.partitions import prepare_partitions
 from recorder.postgres.questions import ROW_FIELDS, recorded_rows
-from recorder.postgres.samples import prepare_partitions
 from recorder.recording import write
 
 _NEXT = timedelta(microseconds=1)

@@ -6,9 +6,8 @@ from functools import partial
 from recorder.access import MEASURING, credentials, know_the_time, open_client
 from recorder.config.settings import Settings
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.housekeeping import AHEAD
 from recorder.postgres.database import open_database, require_schema
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import AHEAD, prepare_partitions
 from recorder.process.clock import Clock
 from recorder.recording import write
 from recorder.watching.asking import take_snapshot

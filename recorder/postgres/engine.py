@@ -48,8 +48,11 @@ _FIXES = {
     "28P01": "put the right password into database.url",
     "28000": "allow this user and host in pg_hba.conf, or mend database.url",
     "3D000": "create the database, or mend its name in database.url",
+    "42P07": "rename that table, or drop it if nobody needs it",
     "53100": "free disk space on the database server",
     "53300": "raise max_connections, or the connection limit of the role",
+    "55P03": "nothing: it is tried again; somebody reads or changes the table for long (pg_dump, an open transaction)",
+    "57014": "give the role more time for a statement: ALTER ROLE … SET statement_timeout = 0",
     _WRONG_SERVER: "point database.url at the primary: this server is read-only",
 }
 

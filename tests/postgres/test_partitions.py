@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import StorageError
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import prepare_partitions
 from recorder.recording import write
 
 pytestmark = pytest.mark.every_postgres
