@@ -14,7 +14,7 @@ from recorder.exceptions import StorageError
 from recorder.postgres.beginnings import own_up_for_earlier
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.gaps import last_watched, open_gaps
-from recorder.postgres.partitions import AHEAD, make_partitions, missing_partitions
+from recorder.postgres.partitions import AHEAD, SOON, make_partitions, missing_partitions
 from recorder.postgres.schedules import write_schedule
 from recorder.process.pausing import pause_after
 from recorder.process.upkeep import Upkeep
@@ -28,7 +28,6 @@ PARTITIONS = "partitions"
 _TIDY = timedelta(minutes=1)
 _PREPARE = timedelta(hours=6)
 _TRY_AGAIN = timedelta(seconds=1)
-_SOON = timedelta(days=31)
 _LONGEST_PAUSE = 300.0  # seconds between tries to make partitions: each may hold up writers for a moment
 _FIRST_PAUSES = 4  # doublings that are left out
 
@@ -116,7 +115,7 @@ class Months:
                 await make_partitions(self._engine, missing)
             except StorageError as error:
                 failures += 1
-                is_urgent = any(partition.month <= now + _SOON for partition in missing)
+                is_urgent = any(partition.month <= now + SOON for partition in missing)
                 self._upkeep.failed(PARTITIONS, error, is_urgent=is_urgent)
                 pause = pause_after(failures + _FIRST_PAUSES, longest=_LONGEST_PAUSE)
             else:

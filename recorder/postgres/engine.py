@@ -31,6 +31,8 @@ _CHECK_VIOLATION = "23514"
 _NO_SUCH_OBJECT = frozenset({"3F000", "42P01", "42703", "42883"})
 TRY_AT_ONCE = frozenset({"40001", "40P01", "57014"})
 """SQLSTATEs of a bad moment: serialization failure, deadlock, cancelled. The same write may well succeed at once."""
+_NOT_DONE = frozenset({"42P07", "55P03", "57014"})
+"""SQLSTATEs of what may work otherwise: a name that is taken, a lock, the time."""
 _WRONG_SERVER = "25006"
 _CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes; without any SQLSTATE it was not the server who answered
 _DENIED = (
@@ -160,7 +162,7 @@ def _translate(error: Exception, denied: str) -> StorageError:
     if isinstance(cause, TimeoutError):
         why = f"no answer in {CONNECT_SECONDS} s (connect) or {STATEMENT_SECONDS} s (statement)"
     return StorageUnavailable(
-        "PostgreSQL cannot be used",
+        "PostgreSQL did not do it" if state in _NOT_DONE else "PostgreSQL cannot be used",
         why=f"{why} ({state})" if state else why,
         fix=_FIXES.get(state, "start PostgreSQL, or mend database.url"),
         sqlstate=state,

@@ -12,6 +12,8 @@ from recorder.postgres.engine import is_of_connections, storage_errors
 
 AHEAD = timedelta(days=62)
 """Partitions are made this far ahead of need."""
+SOON = timedelta(days=31)
+"""One that is needed as soon as this, and cannot be made, is urgent."""
 
 _SO_WILL_THE_NEXT = frozenset({"42501", "53100", "55P03", "57014"})
 """SQLSTATEs of what keeps any month from being made: a right, the disk, a lock, the time."""
@@ -60,6 +62,15 @@ async def missing_partitions(
         async with engine.connect() as connection:
             rows = await connection.execute(_MISSING, {"since": since, "until": until, "of_rows": of_rows})
             return [Partition(row.month, row.name) for row in rows]
+
+
+async def overdue_partitions(engine: AsyncEngine, now: datetime) -> list[Partition]:
+    """Return what a service should have made of this month and the next, if one ever ran. Raises ``StorageError``."""
+    with storage_errors():
+        async with engine.connect() as connection:
+            if not await connection.scalar(text("SELECT EXISTS (SELECT FROM recorder.beginning)")):
+                return []
+    return await missing_partitions(engine, now, now + SOON)
 
 
 async def prepare_partitions(engine: AsyncEngine, since: datetime, until: datetime) -> None:
