@@ -1,5 +1,6 @@
 """Partitions: the months of samples and balances, made ahead of need and without holding up who writes."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,8 @@ SOON = timedelta(days=31)
 _SO_WILL_THE_NEXT = frozenset({"42501", "53100", "55P03", "57014"})
 """SQLSTATEs of what keeps any month from being made: a right, the disk, a lock, the time."""
 _CENTURY = timedelta(days=36_525)
+
+log = logging.getLogger(__name__)
 
 _MISSING = text("""
     SELECT wanted.month, p.parent || '_' || to_char(wanted.month AT TIME ZONE 'UTC', 'YYYY_MM') AS name
@@ -81,6 +84,14 @@ async def prepare_partitions(engine: AsyncEngine, since: datetime, until: dateti
     it fails and may be tried again.
     """
     await make_partitions(engine, await missing_partitions(engine, since, until))
+
+
+async def prepare_partitions_if_possible(engine: AsyncEngine, since: datetime, until: datetime) -> None:
+    """Make what is missing, or say why not: what is about to be written goes into the default partition then."""
+    try:
+        await prepare_partitions(engine, since, until)
+    except StorageError as error:
+        log.warning("a month has no partition yet: %s: %s; %s", error.what, error.why, error.fix)
 
 
 async def make_partitions(engine: AsyncEngine, partitions: Sequence[Partition]) -> None:

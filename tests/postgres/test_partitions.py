@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,6 +16,7 @@ from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import StorageError
 from recorder.housekeeping import PARTITIONS, Months
+from recorder.importing import SavedAnswer, import_answers
 from recorder.postgres.engine import SESSION, create_engine
 from recorder.postgres.partitions import prepare_partitions
 from recorder.process.upkeep import Upkeep
@@ -236,3 +238,18 @@ async def test_why_partitions_cannot_be_made_is_said_once_with_what_mends_it(
     async with making(writer.url, NOON, failing := []):
         await until(lambda: failing == [0, 0])
     assert await months(engine) == ["2026_11", "2026_12", "2027_01", "default"]
+
+
+async def test_an_answer_is_imported_also_while_its_month_cannot_be_made(
+    engine: AsyncEngine, writer: Login, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = SavedAnswer(Path("answer.json"), NOON - timedelta(days=400), sampled(NOON).positions)
+    mere = create_engine(writer.url)
+    try:
+        async with engine.connect() as reader:
+            await reader.execute(text("SELECT count(*) FROM recorder.sample"))
+            assert [each.outcome async for each in import_answers(mere, "main", [answer])] == ["recorded"]
+    finally:
+        await mere.dispose()
+    assert (await places(engine))[answer.time] == "default"
+    assert "55P03" in caplog.text
