@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise, permutations
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,9 +18,11 @@ from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.postgres.beginnings import own_up_for_earlier
 from recorder.postgres.engine import create_engine
 from recorder.postgres.gaps import open_gaps
+from recorder.postgres.schema import upgrade
 from recorder.postgres.verification.check import put
 from recorder.postgres.verification.gaps import GAPS
 from recorder.recording import write
+from tests.conftest import Server
 from tests.postgres.logins import MINUTE, NOON
 
 Told = tuple[datetime, datetime | None, str]
@@ -198,3 +201,29 @@ async def test_owning_up_for_an_earlier_process_leaves_no_overlap(engine: AsyncE
         await own_up_for_earlier(connection, [Beginning(account="main", since=now, began=now)], MINUTE)
     assert await seen(engine) == told(gap(0))
     assert await violations(engine) == 0
+
+
+@pytest.mark.every_postgres
+async def test_overlaps_of_an_older_schema_are_gone_after_its_upgrade(database: str) -> None:
+    server, older = Server(database), f"test_{uuid4().hex}"
+    await server.command(f"CREATE DATABASE {older}")
+    engine = create_engine(server.database(older))
+    try:
+        await upgrade(engine, "0001")
+        async with engine.begin() as connection:
+            await connection.execute(text("INSERT INTO recorder.account (name) VALUES ('main')"))
+            told_of = """
+                INSERT INTO recorder.gap (account_id, source, started_at, ended_at, reason)
+                VALUES (1, 'stream', :started, :ended, 'took_over')
+            """
+            for begin, end in ((0, None), (2, 4), (3, None)):
+                each = gap(begin, end)
+                await connection.execute(text(told_of), {"started": each.started_at, "ended": each.ended_at})
+        await upgrade(engine)
+        assert await seen(engine) == told(gap(0))
+        await write(engine, [gap(0, 1)])  # what the others said is not forgotten
+        assert await seen(engine) == told(gap(0, 1), gap(2, 3), gap(3))
+        assert await violations(engine) == 0
+    finally:
+        await engine.dispose()
+        await server.drop(older, owner="recorder")

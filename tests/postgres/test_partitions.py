@@ -170,6 +170,10 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_failed_twice(failing: list[int]) -> None:
+    await until(lambda: sum(failing) >= 2)
+
+
 async def test_a_long_reader_holds_up_no_writer_and_the_month_is_made_when_it_is_gone(
     engine: AsyncEngine, writer: Login, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -228,7 +232,7 @@ async def test_why_partitions_cannot_be_made_is_said_once_with_what_mends_it(
         try:
             await owner.execute(hinder)
             async with making(writer.url, NOON, failing):
-                await until(lambda failing=failing: sum(failing) == 2)
+                await until_failed_twice(failing)
                 await owner.execute(mend)
         finally:
             await owner.close()
