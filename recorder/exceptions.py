@@ -15,6 +15,7 @@ RecorderError
         StorageRefused        do not try the same rows again: PostgreSQL refuses their content
         SchemaMismatch        run the migrations first
         DatabaseWentBack      write again what it had and has no more
+        SpoolCopied           go on under another name: two spools have the same one
     SpoolError
         SpoolInUse            another process writes it: stop that one, or use another folder
         SpoolUnusable         mend what it names, then start again
@@ -124,6 +125,19 @@ class DatabaseWentBack(StorageError):
         )
         self.sequence = sequence
         self.at = at
+
+
+class SpoolCopied(StorageError):
+    """Another process has written here with a spool of the same name, which must be a copy of it."""
+
+    def __init__(self, *, host: str, pid: int | None, at: datetime) -> None:
+        super().__init__(
+            "another recorder uses a copy of this spool",
+            why=f"process {pid or 'unknown'} on host {host} wrote what this spool does not hold, last at {at}; "
+            "storage.data_dir was copied, restored from an older copy, or lost its end",
+            fix="nothing is lost, and this one goes on under a name of its own; "
+            "give each recorder a storage.data_dir of its own, empty at first",
+        )
 
 
 class SpoolError(RecorderError):

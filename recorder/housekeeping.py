@@ -1,7 +1,9 @@
-"""Housekeeping: what the tables need besides what is observed: partitions, and gaps that nobody else ends."""
+"""Housekeeping: what the tables need besides what is observed: gaps that nobody else tells of or ends, and partitions.
+
+Neither waits for the other: each is a work of its own, and says by itself when it cannot be done.
+"""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,23 +14,26 @@ from recorder.exceptions import StorageError
 from recorder.postgres.beginnings import own_up_for_earlier
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.gaps import last_watched, open_gaps
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import AHEAD, SOON, make_partitions, missing_partitions
 from recorder.postgres.schedules import write_schedule
+from recorder.process.pausing import pause_after
+from recorder.process.upkeep import Upkeep
 from recorder.recording import Recording
 from recorder.watching.duty import Duty
 
-AHEAD = timedelta(days=62)
-"""Partitions are made this far ahead of need."""
+PAST_GAPS = "past gaps"
+PARTITIONS = "partitions"
+"""The tasks, by the names under which their failures are told of."""
 
-_PREPARE = timedelta(hours=6)
 _TIDY = timedelta(minutes=1)
+_PREPARE = timedelta(hours=6)
 _TRY_AGAIN = timedelta(seconds=1)
-
-log = logging.getLogger(__name__)
+_LONGEST_PAUSE = 300.0  # seconds between tries to make partitions: each may hold up writers for a moment
+_FIRST_PAUSES = 4  # doublings that are left out
 
 
 class Housekeeping:
-    """Prepares partitions, and lets each duty own up to what nobody covered before it."""
+    """Lets each duty own up to what nobody covered before it, and end what others left open."""
 
     def __init__(
         self,
@@ -37,17 +42,16 @@ class Housekeeping:
         duties: Mapping[str, Duty],
         *,
         every: timedelta,
-        clock: Callable[[], datetime],
+        upkeep: Upkeep,
     ) -> None:
-        """*duties* are those of the moment, by account; their slots are due *every* so often by *clock*."""
+        """*duties* are those of the moment, by account; their slots are due *every* so often."""
         self._engine = engine
         self._recording = recording
         self._every = every
-        self._clock = clock
+        self._upkeep = upkeep
         self._duties = duties
         self._strange: set[str] = set()
         self._wanted = asyncio.Event()
-        self._prepared: datetime | None = None
 
     def begun(self, accounts: Iterable[str]) -> None:
         """Have the duties for *accounts*, which just began, own up as soon as PostgreSQL is there."""
@@ -60,19 +64,15 @@ class Housekeeping:
             self._wanted.clear()
             pause = _TIDY
             try:
-                await self._prepare(self._clock())
                 await self._own_up()
             except StorageError as error:
-                log.debug("housekeeping waits: %s; %s", error.what, error.why)
+                self._upkeep.failed(PAST_GAPS, error, is_urgent=bool(self._strange))
                 pause = _TRY_AGAIN
+            else:
+                self._upkeep.done(PAST_GAPS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause.total_seconds()):
                     await self._wanted.wait()
-
-    async def _prepare(self, now: datetime) -> None:
-        if self._prepared is None or now - self._prepared >= _PREPARE:
-            await prepare_partitions(self._engine, now, now + AHEAD)
-            self._prepared = now
 
     async def _own_up(self) -> None:
         duties = dict(self._duties)
@@ -95,3 +95,31 @@ class Housekeeping:
                 self._strange.discard(name)
             else:
                 duty.take_over(left)
+
+
+class Months:
+    """Makes the partitions of the months to come, in time, and of rows that found none."""
+
+    def __init__(self, engine: AsyncEngine, *, upkeep: Upkeep, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._upkeep = upkeep
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Look after them until cancelled. What fails is tried again, ever less often: there is time."""
+        failures = 0
+        while True:
+            now, missing = self._clock(), []
+            try:
+                missing = await missing_partitions(self._engine, now, now + AHEAD, of_rows=True)
+                await make_partitions(self._engine, missing)
+            except StorageError as error:
+                failures += 1
+                is_urgent = any(partition.month <= now + SOON for partition in missing)
+                self._upkeep.failed(PARTITIONS, error, is_urgent=is_urgent)
+                pause = pause_after(failures + _FIRST_PAUSES, longest=_LONGEST_PAUSE)
+            else:
+                failures = 0
+                self._upkeep.done(PARTITIONS)
+                pause = _PREPARE.total_seconds()
+            await asyncio.sleep(pause)

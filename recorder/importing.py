@@ -11,8 +11,8 @@ from recorder.binance.saved import decode_saved
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import MalformedAnswer
+from recorder.postgres.partitions import prepare_partitions_if_possible
 from recorder.postgres.questions import ROW_FIELDS, recorded_rows
-from recorder.postgres.samples import prepare_partitions
 from recorder.recording import write
 
 _NEXT = timedelta(microseconds=1)
@@ -58,7 +58,7 @@ async def import_answers(engine: AsyncEngine, account: str, answers: Sequence[Sa
             time += _NEXT
         reached[answer.time] = time
         if known is None:
-            await prepare_partitions(engine, time, time)
+            await prepare_partitions_if_possible(engine, time, time)
             snapshot = Snapshot(account=account, time=time, kind=Kind.IMPORT, taken_at=time, positions=answer.rows)
             await write(engine, [snapshot])
         yield Imported(answer.file, time, len(answer.rows), "recorded" if known is None else "known")

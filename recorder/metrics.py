@@ -93,12 +93,22 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._upkeep = Gauge(
+            "recorder_maintenance_failing",
+            "1 while this background work cannot be done; data flows all the same.",
+            ("task",),
+            registry=self.registry,
+        )
+
     def restarted(self, task: str, times: int) -> None:
         """Count that a task was started again so many *times*; 0 makes it known."""
         self._restarts.labels(task).inc(times)
 
     def leads(self, account: str, leads: bool) -> None:
         self._leads.labels(account).set(leads)
+
+    def upkeep(self, task: str, failing: int) -> None:
+        self._upkeep.labels(task).set(failing)
 
     def committed(self, snapshot: Snapshot, delay_seconds: float) -> None:
         """Count a snapshot that was new to the database, committed this long after its time."""

@@ -6,9 +6,12 @@ for is let go, snapshots before events and newest first, and written down as a g
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,7 +26,7 @@ from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.item import Item
 from recorder.domain.snapshot import Snapshot
 from recorder.domain.stream import StreamState
-from recorder.exceptions import DatabaseWentBack, StorageError, StorageRefused
+from recorder.exceptions import DatabaseWentBack, SpoolCopied, StorageError, StorageRefused
 from recorder.metrics import Metrics
 from recorder.postgres.accounts import take_turn
 from recorder.postgres.beginnings import write_beginnings
@@ -31,7 +34,7 @@ from recorder.postgres.dead_letters import DeadLetter, write_dead_letters
 from recorder.postgres.engine import is_of_connections, storage_errors
 from recorder.postgres.events import write_events
 from recorder.postgres.gaps import write_gaps
-from recorder.postgres.marks import Mark, set_mark
+from recorder.postgres.marks import Mark, Writer, set_mark, take_over
 from recorder.postgres.snapshots import write_snapshots
 from recorder.postgres.streams import write_stream_states
 from recorder.process.clock import wall_clock
@@ -96,7 +99,10 @@ class Recording:
         self._sources = (GapSource.SNAPSHOT, GapSource.STREAM) if stream else (GapSource.SNAPSHOT,)
         self._backlog = Backlog(spool, memory_rows=memory_rows, synced=metrics.synced, clock=clock)
         self._sure_until = spool.checkpoint.at if spool.checkpoint.sequence else None
-        self._instance = spool.checkpoint.instance
+        self._writer = Writer(
+            instance=spool.checkpoint.instance, process=uuid4().hex, host=socket.gethostname(), pid=os.getpid()
+        )
+        self._is_renamed = False
         self._marked = spool.checkpoint.sequence
         self._reserve = spool.limit // 16
         self._let_go = LetGo(spool.checkpoint.letting_go, metrics.let_go)
@@ -180,9 +186,12 @@ class Recording:
             if batch is not known:
                 known, items = batch, [*(entry.item for entry in batch.entries), *self._gaps_of(batch.lost)]
             try:
+                await self._take_over()
                 new = await self._commit(items, batch.through)
             except DatabaseWentBack as error:
                 await self._redrive(error)
+            except SpoolCopied as error:
+                await self._rename(error)
             except StorageError as error:
                 attempt += 1
                 self._metrics.database_failed()
@@ -194,12 +203,34 @@ class Recording:
                 self._done(items, new, again=batch.through <= self._redriven_to)
                 self._backlog.done()
 
+    async def _take_over(self) -> None:
+        """Be the one process that moves the mark of this spool, if it is not yet."""
+        if self._writer.run:
+            return
+        with storage_errors():
+            async with self._engine.begin() as connection:
+                await take_turn(connection, [])  # nothing may be written into a schema of another revision
+                run = await take_over(
+                    connection,
+                    self._writer,
+                    committed=self._marked,
+                    last=self._backlog.last,
+                    is_first=self._is_renamed,
+                )
+        self._writer, self._is_renamed = replace(self._writer, run=run), False
+
+    async def _rename(self, error: SpoolCopied) -> None:
+        """Leave the mark to the other process and go on under a name of its own; what was committed stays."""
+        log.error("%s: %s; %s", error.what, error.why, error.fix)
+        self._writer, self._is_renamed = replace(self._writer, instance=uuid4().hex, run=0), True
+        await self._backlog.rename(self._writer.instance)
+
     async def _commit(self, items: Sequence[Item], through: int) -> list[Snapshot]:
         """Write *items* and return the snapshots that were new; one that PostgreSQL refuses becomes a dead letter.
 
         When all of them are written, PostgreSQL has everything up to number *through* of the spool.
         """
-        mark = Mark(self._instance, self._marked, through)
+        mark = Mark(self._writer, self._marked, through)
         try:
             new = await write(self._engine, items, mark=mark)
         except StorageRefused as error:
@@ -233,6 +264,7 @@ class Recording:
         """Begin again where the database is, with what the spool still holds."""
         self._redriven_to = max(self._redriven_to, self._marked)
         self._marked, self._sure_until = error.sequence, error.at
+        self._writer = replace(self._writer, run=0)
         await self._backlog.rewind(error.sequence)
         log.error(
             "%s: %s; everything after record %d that the spool still holds is written again, up to %d",

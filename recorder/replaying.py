@@ -1,5 +1,6 @@
 """Writing again: what the spool still holds, which may be there already, and what PostgreSQL refused once."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,8 @@ from recorder.spool.codec import decode_item
 from recorder.spool.opening import records_since
 
 _BATCH_ROWS = 2_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,8 @@ async def replay(
     for record in records_since(data_dir, since):
         try:
             batch.append(decode_item(record.payload))
-        except UnknownRecord:
+        except UnknownRecord as error:
+            log.warning("record %d of the spool is not written again: %s; %s", record.sequence, error.what, error.fix)
             done = replace(done, skipped=done.skipped + 1)
             continue
         done = replace(done, first=done.first or record.accepted_at, last=record.accepted_at)
@@ -91,8 +95,9 @@ async def _write_what_is_taken(engine: AsyncEngine, items: Sequence[Item]) -> tu
     """Write *items* but those that are refused; return how many snapshots were new, and how many were refused."""
     try:
         return len(await write(engine, items)), 0
-    except StorageRefused:
+    except StorageRefused as error:
         if len(items) == 1:
+            log.warning("PostgreSQL refuses what was observed of %s: %s", items[0].account, error.why)
             return 0, 1
     middle = len(items) // 2
     new, refused = await _write_what_is_taken(engine, items[:middle])

@@ -18,7 +18,7 @@ from recorder.domain.gap import GapReason
 from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import SchemaMismatch, StorageUnavailable
-from recorder.housekeeping import Housekeeping
+from recorder.housekeeping import PARTITIONS, PAST_GAPS, Housekeeping, Months
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database, require_same_schema, require_schema
 from recorder.postgres.embedded.server import prepare_data_dir
@@ -27,6 +27,7 @@ from recorder.process.clock import Clock
 from recorder.process.pulse import Pulse
 from recorder.process.supervision import Supervision
 from recorder.process.systemd import Systemd
+from recorder.process.upkeep import Upkeep
 from recorder.recording import Recording
 from recorder.schedule import Schedule
 from recorder.spool.log import Log
@@ -168,9 +169,11 @@ class Service:
         self._bookkeeping = Bookkeeping(
             Backfill(engine, client.rest), self._accounts, self._duties, every=settings.ledger.every
         )
+        self._upkeep = Upkeep((PAST_GAPS, PARTITIONS), metrics.upkeep)
         self._housekeeping = Housekeeping(
-            engine, self._recording, self._duties, every=settings.snapshot.every, clock=clock.now
+            engine, self._recording, self._duties, every=settings.snapshot.every, upkeep=self._upkeep
         )
+        self._months = Months(engine, upkeep=self._upkeep, clock=clock.now)
         self._handed = clock.now()
         self._systemd = Systemd()
 
@@ -204,6 +207,7 @@ class Service:
         start("schedule", self._keep_schedule)
         start("leadership", self._leadership.run)
         start("housekeeping", self._housekeeping.run)
+        start("partitions", self._months.run)
         start("pulse", self._pulse.run)
         if self._settings.ledger.enabled:
             start("ledgers", self._bookkeeping.run)
@@ -217,9 +221,17 @@ class Service:
                 leadership=self._leadership,
                 watch=self._watch,
                 recording=self._recording,
+                upkeep=self._upkeep,
                 clock=self._clock.now,
             )
-            export(self._metrics, self._client, self._recording, self._pulse, self._clock.now)
+            export(
+                self._metrics,
+                self._client,
+                self._recording,
+                leadership=self._leadership,
+                pulse=self._pulse,
+                clock=self._clock.now,
+            )
             app = create_app(vitals.health, vitals.readiness, self._metrics.text)
             start("http", partial(serve, app, listener))
 

@@ -6,9 +6,8 @@ from functools import partial
 from recorder.access import MEASURING, credentials, know_the_time, open_client
 from recorder.config.settings import Settings
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.housekeeping import AHEAD
 from recorder.postgres.database import open_database, require_schema
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import AHEAD, prepare_partitions_if_possible
 from recorder.process.clock import Clock
 from recorder.recording import write
 from recorder.watching.asking import take_snapshot
@@ -25,7 +24,7 @@ async def snapshot_once(settings: Settings, account: str | None) -> list[Snapsho
         await require_schema(engine)
         await know_the_time(client, MEASURING)
         now = clock.now()
-        await prepare_partitions(engine, now, now + AHEAD)
+        await prepare_partitions_if_possible(engine, now, now + AHEAD)
         timeout = settings.snapshot.timeout
         snapshots = await asyncio.gather(
             *(

@@ -8,6 +8,7 @@ from recorder.metrics import Metrics
 from recorder.postgres.leadership import Leadership
 from recorder.process.pulse import Pulse
 from recorder.process.supervision import Supervision
+from recorder.process.upkeep import LASTING, Upkeep
 from recorder.recording import Recording
 from recorder.watching.watch import Watch
 from recorder.web.app import Report
@@ -25,6 +26,7 @@ class Vitals:
         leadership: Leadership,
         watch: Watch,
         recording: Recording,
+        upkeep: Upkeep,
         clock: Callable[[], datetime],
     ) -> None:
         self._accounts = accounts
@@ -33,6 +35,7 @@ class Vitals:
         self._leadership = leadership
         self._watch = watch
         self._recording = recording
+        self._upkeep = upkeep
         self._clock = clock
 
     def health(self) -> Report:
@@ -42,7 +45,8 @@ class Vitals:
     def readiness(self) -> Report:
         """Whether data flows: every account's newest committed ok snapshot is younger than two slots.
 
-        Where another recorder watches, what it wrote counts, by what was last seen of it.
+        Where another recorder watches, what it wrote counts, by what was last seen of it. Background work that cannot
+        be done is a reason as well, and does not make the service unready: data flows without it.
         """
         status, now = self._recording.status, self._clock()
         reasons, led = {}, 0
@@ -60,7 +64,13 @@ class Vitals:
             reasons["spool"] = status.backlog.trouble
         if status.letting_go:
             reasons["let go"] = "neither the spool nor the memory has room: what is observed is let go"
-        return Report(not reasons, reasons, standby=not reasons and not led)
+        return Report(not reasons, reasons | self._undone(), standby=not reasons and not led)
+
+    def _undone(self) -> dict[str, str]:
+        undone = self._upkeep.reasons
+        if self._leadership.blind_for >= LASTING:
+            undone["leadership"] = f"it cannot be seen whether another recorder is at work: {self._leadership.error}"
+        return undone
 
     def _late(self, newest: datetime | None, now: datetime, allowed: timedelta) -> str:
         if newest is None:
@@ -69,7 +79,15 @@ class Vitals:
         return f"newest snapshot: {age.total_seconds():.0f} s old" if age > allowed else ""
 
 
-def export(metrics: Metrics, client: Client, recording: Recording, pulse: Pulse, clock: Callable[[], datetime]) -> None:
+def export(
+    metrics: Metrics,
+    client: Client,
+    recording: Recording,
+    *,
+    leadership: Leadership,
+    pulse: Pulse,
+    clock: Callable[[], datetime],
+) -> None:
     """Let *metrics* show what the parts of the service know of themselves."""
     metrics.watch("loop_lag_seconds", "By how much the event loop was late at its last beat.", lambda: pulse.lag)
     metrics.watch("backlog_rows", "Rows held in memory for PostgreSQL.", lambda: recording.status.backlog.rows)
@@ -85,6 +103,11 @@ def export(metrics: Metrics, client: Client, recording: Recording, pulse: Pulse,
     metrics.watch("spool_up", "1 while the disk takes what is spooled.", lambda: not recording.status.backlog.trouble)
     metrics.watch(
         "database_up", "1 while PostgreSQL takes what it is given.", lambda: not recording.status.failing_since
+    )
+    metrics.watch(
+        "leadership_up",
+        "1 while it can be seen whether another recorder is at work.",
+        lambda: not leadership.error,
     )
     metrics.watch("exchange_connected", "1 while connected to the exchange.", lambda: client.status().connected)
     metrics.watch("exchange_connections", "Connections opened so far.", lambda: client.status().connections_total)

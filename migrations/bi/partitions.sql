@@ -1,6 +1,9 @@
 -- The service may not create tables; it asks this function of the owner for the months it needs.
+-- To attach a month, the bounds of the default partition change: for that moment nobody may read it, and nobody may
+-- write into the table. Whoever reads for hours (pg_dump) cannot be waited for, since writers would wait as well: so
+-- each lock is waited for briefly, all is undone when one cannot be had, and the caller tries again later.
 CREATE OR REPLACE FUNCTION recorder.ensure_partitions(since timestamptz, until timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
   parent text;
   month  timestamptz;
@@ -19,7 +22,8 @@ BEGIN
       name := parent || '_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
       IF to_regclass('recorder.' || name) IS NULL THEN
         -- Writers wait, or were first: none may be on its way into the default partition when its bounds change.
-        EXECUTE format('LOCK TABLE recorder.%I IN SHARE ROW EXCLUSIVE MODE', parent);
+        EXECUTE format('LOCK TABLE ONLY recorder.%I IN SHARE ROW EXCLUSIVE MODE', parent);
+        EXECUTE format('LOCK TABLE recorder.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
         EXECUTE format('CREATE TABLE recorder.%I (LIKE recorder.%I INCLUDING DEFAULTS)', name, parent);
         EXECUTE format(
           'WITH moved AS (DELETE FROM recorder.%I WHERE "time" >= %L AND "time" < %L RETURNING *) '
@@ -28,6 +32,12 @@ BEGIN
           'ALTER TABLE recorder.%I ATTACH PARTITION recorder.%I FOR VALUES FROM (%L) TO (%L)',
           parent, name, month, ending);
         made := made + 1;
+      ELSIF NOT EXISTS (
+        SELECT FROM pg_inherits
+        WHERE inhparent = to_regclass('recorder.' || parent) AND inhrelid = to_regclass('recorder.' || name)
+      ) THEN
+        RAISE EXCEPTION 'recorder.% is no partition of recorder.%: the name of its month is taken', name, parent
+          USING ERRCODE = 'duplicate_table';
       END IF;
       month := ending;
     END LOOP;
@@ -37,4 +47,4 @@ END
 $$;
 REVOKE ALL ON FUNCTION recorder.ensure_partitions(timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION recorder.ensure_partitions(timestamptz, timestamptz) IS
-  'Makes the monthly partitions that hold times from since to until, moves rows out of the default ones, and returns how many it made.';
+  'Makes the monthly partitions that hold times from since to until, moves rows out of the default ones, and returns how many it made. Waits for no lock longer than 200 ms.';

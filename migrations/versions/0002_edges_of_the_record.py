@@ -9,7 +9,7 @@ down_revision = "0001"
 oldest_writer = "0002"
 
 SQL = Path(__file__).parents[1] / "sql" / revision
-STEPS = ("schema_revision", "identity", "history", "ledgers", "keys")
+STEPS = ("schema_revision", "identity", "history", "ledgers", "keys", "maintenance")
 
 
 def run(text: str) -> None:

@@ -82,6 +82,7 @@ class Backlog:
         self._given_out = self.committed = spool.checkpoint.sequence
         self._on_disk = self._inherited = spool.last  # up to this number it must be read back
         self._noted = spool.checkpoint.sequence, spool.checkpoint.letting_go
+        self._is_renamed = False
         self._trouble = ""
         self._changed = asyncio.Event()
         self.letting_go: tuple[LettingGo, ...] = spool.checkpoint.letting_go
@@ -167,6 +168,11 @@ class Backlog:
         self._on_disk = self._log.last
         self._changed.set()
 
+    async def rename(self, instance: str) -> None:
+        """Go on as the spool *instance*: another process writes under the name it had."""
+        await self._call(self._log.rename, instance)
+        self._is_renamed = True
+
     async def inherited_is_committed(self) -> None:
         """Wait until everything that an earlier process left is in PostgreSQL."""
         await self._until(lambda: self.committed >= self._inherited)
@@ -190,6 +196,11 @@ class Backlog:
             await self._call(self._log.close)
         finally:
             self._thread.shutdown(wait=False)
+
+    @property
+    def last(self) -> int:
+        """The number of the newest record on disk."""
+        return self._log.last
 
     @property
     def status(self) -> BacklogStatus:
@@ -258,14 +269,14 @@ class Backlog:
 
     async def _checkpoint(self) -> None:
         note = self.committed, self.letting_go
-        if note == self._noted and not self._log.has_expired(self._clock()):
+        if note == self._noted and not self._is_renamed and not self._log.has_expired(self._clock()):
             return
         try:
             await self._call(self._log.commit, note[0], self._clock(), note[1])
         except SpoolFull as error:
             self._failed(error)
         else:
-            self._noted = note
+            self._noted, self._is_renamed = note, False
 
     async def _call(self, work: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

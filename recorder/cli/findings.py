@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,6 +18,7 @@ from recorder.config.size import format_size
 from recorder.exceptions import ExchangeError, RecorderError, SchemaMismatch
 from recorder.postgres.database import open_database, require_same_schema
 from recorder.postgres.engine import create_engine
+from recorder.postgres.partitions import overdue_partitions
 from recorder.postgres.questions import server_facts
 from recorder.postgres.tables import REVISION
 from recorder.spool.estimate import ROWS, lasts
@@ -82,6 +83,10 @@ async def _database(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Fi
         yield Finding.of("schema", error)
     else:
         yield Finding("schema", Grade.OK, f"revision {REVISION}")
+        if missing := await overdue_partitions(engine, datetime.now(UTC)):
+            what = f"the partitions {', '.join(each.name for each in missing)} are missing"
+            why = "a running recorder makes them; where it cannot, its log and /readyz say why; nothing is lost"
+            yield Finding("partitions", Grade.WARN, what, why, "start the recorder, or mend what its log names")
 
 
 async def _exchange(client: Client, accounts: list[Credentials], settings: Settings) -> AsyncIterator[Finding]:

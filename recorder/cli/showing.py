@@ -26,7 +26,7 @@ from recorder.logs import configure_logging
 from recorder.postgres import questions
 from recorder.postgres.database import open_database
 from recorder.postgres.engine import create_unhurried_engine
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import prepare_partitions
 from recorder.postgres.schedules import write_schedule
 from recorder.postgres.verification.audit import audit
 from recorder.recording import write

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from recorder.domain.beginning import Beginning
 from recorder.domain.gap import GapReason
 from recorder.domain.stream import IN_TRANSIT, LossReason
+from recorder.postgres.accounts import take_turn
+from recorder.postgres.overlaps import set_apart
 from recorder.postgres.rowset import RowSet
 
 OF_WATCHING = frozenset(
@@ -51,7 +53,8 @@ _END = text(
     , ended AS (
       SELECT g.account_id, g.source, g.started_at, again.since AS ended_at
       FROM wanted w
-      JOIN recorder.gap g ON g.account_id = w.id AND g.source = 'stream' AND g.ended_at IS NULL
+      JOIN recorder.gap g ON g.account_id = w.id AND g.source = 'stream'
+        AND (g.ended_at IS NULL OR g.told_until = 'infinity')
       CROSS JOIN LATERAL (
         SELECT min(s.since) AS since FROM recorder.stream s
         WHERE s.account_id = w.id AND s.state = 'connected' AND s.since > g.started_at AND s.since < w.began
@@ -62,7 +65,8 @@ _END = text(
              CASE WHEN g.reason = 'stopped' AND date_bin(plan.every, g.started_at, 'epoch') + plan.every >= again."time"
                   THEN g.started_at ELSE again."time" END
       FROM wanted w
-      JOIN recorder.gap g ON g.account_id = w.id AND g.source = 'snapshot' AND g.ended_at IS NULL
+      JOIN recorder.gap g ON g.account_id = w.id AND g.source = 'snapshot'
+        AND (g.ended_at IS NULL OR g.told_until = 'infinity')
       CROSS JOIN LATERAL (
         SELECT s."time" FROM recorder.snapshot s
         WHERE s.account_id = w.id AND s.outcome = 'ok' AND s."time" > g.started_at AND s."time" < w.since
@@ -76,7 +80,7 @@ _END = text(
       ) AS plan
       WHERE g.reason = ANY (CAST(:reasons AS text[]))
     )
-    UPDATE recorder.gap g SET ended_at = e.ended_at
+    UPDATE recorder.gap g SET ended_at = e.ended_at, told_until = NULL
     FROM ended e
     WHERE g.account_id = e.account_id AND g.source = e.source AND g.started_at = e.started_at
 """
@@ -209,6 +213,9 @@ async def own_up_for_earlier(connection: AsyncConnection, beginnings: Sequence[B
     *every* is how often a slot was due where that was not recorded.
     """
     given = parameters(beginnings)
+    ids = await take_turn(connection, given["names"])  # or a gap that comes meanwhile could overlap one of these
     await connection.execute(_END, given | {"every": every, "reasons": sorted(OF_WATCHING)})
     await connection.execute(_ADD_STREAM, given | {"in_transit": IN_TRANSIT})
     await connection.execute(_ADD_SNAPSHOT, given | {"given_reasons": [each.reason for each in beginnings]})
+    for account_id in ids.values():
+        await set_apart(connection, account_id)

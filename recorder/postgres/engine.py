@@ -31,6 +31,8 @@ _CHECK_VIOLATION = "23514"
 _NO_SUCH_OBJECT = frozenset({"3F000", "42P01", "42703", "42883"})
 TRY_AT_ONCE = frozenset({"40001", "40P01", "57014"})
 """SQLSTATEs of a bad moment: serialization failure, deadlock, cancelled. The same write may well succeed at once."""
+_NOT_DONE = frozenset({"42P07", "55P03", "57014"})
+"""SQLSTATEs of what may work otherwise: a name that is taken, a lock, the time."""
 _WRONG_SERVER = "25006"
 _CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes; without any SQLSTATE it was not the server who answered
 _DENIED = (
@@ -48,8 +50,11 @@ _FIXES = {
     "28P01": "put the right password into database.url",
     "28000": "allow this user and host in pg_hba.conf, or mend database.url",
     "3D000": "create the database, or mend its name in database.url",
+    "42P07": "rename that table, or drop it if nobody needs it",
     "53100": "free disk space on the database server",
     "53300": "raise max_connections, or the connection limit of the role",
+    "55P03": "nothing: it is tried again; somebody reads or changes the table for long (pg_dump, an open transaction)",
+    "57014": "give the role more time for a statement: ALTER ROLE … SET statement_timeout = 0",
     _WRONG_SERVER: "point database.url at the primary: this server is read-only",
 }
 
@@ -157,7 +162,7 @@ def _translate(error: Exception, denied: str) -> StorageError:
     if isinstance(cause, TimeoutError):
         why = f"no answer in {CONNECT_SECONDS} s (connect) or {STATEMENT_SECONDS} s (statement)"
     return StorageUnavailable(
-        "PostgreSQL cannot be used",
+        "PostgreSQL did not do it" if state in _NOT_DONE else "PostgreSQL cannot be used",
         why=f"{why} ({state})" if state else why,
         fix=_FIXES.get(state, "start PostgreSQL, or mend database.url"),
         sqlstate=state,

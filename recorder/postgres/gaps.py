@@ -11,14 +11,16 @@ from recorder.domain.beginning import Beginning
 from recorder.domain.gap import Gap, GapReason, GapSource
 from recorder.domain.stream import IN_TRANSIT
 from recorder.postgres.beginnings import parameters
+from recorder.postgres.overlaps import set_apart
 
 _ADD = text("""
     INSERT INTO recorder.gap (account_id, source, started_at, ended_at, reason)
     SELECT * FROM unnest(
       CAST(:account_ids AS integer[]), CAST(:sources AS text[]), CAST(:started AS timestamptz[]),
       CAST(:ended AS timestamptz[]), CAST(:reasons AS text[]))
-    ON CONFLICT (account_id, source, symbol, started_at) DO UPDATE SET ended_at = excluded.ended_at
-    WHERE gap.ended_at IS NULL OR gap.ended_at > excluded.ended_at
+    ON CONFLICT (account_id, source, symbol, started_at)
+    DO UPDATE SET ended_at = excluded.ended_at, told_until = NULL
+    WHERE coalesce(gap.told_until, gap.ended_at, 'infinity') > coalesce(excluded.ended_at, 'infinity')
 """)
 # A stream that was connected last is known to have been so until the newest snapshot that the same process took, which
 # is one before the next beginning, but for what was on its way then; any other was not since then.
@@ -62,7 +64,7 @@ _OPEN = text("""
     SELECT a.name, g.source, g.started_at, g.reason
     FROM recorder.account a
     JOIN recorder.gap g ON g.account_id = a.id
-    WHERE a.name = ANY (CAST(:names AS text[])) AND g.ended_at IS NULL
+    WHERE a.name = ANY (CAST(:names AS text[])) AND (g.ended_at IS NULL OR g.told_until = 'infinity')
     ORDER BY g.started_at
 """)
 
@@ -91,7 +93,11 @@ class LastWatched:
 
 
 async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], gaps: Sequence[Gap]) -> None:
-    """Add *gaps*. Of two that begin at one instant the shorter stands: what is covered is covered."""
+    """Add *gaps*, in any order and any number of times, by any number of recorders; none will overlap another.
+
+    Of two that begin at one instant the shorter stands: what is covered is covered. One that begins while another is
+    open only goes on with it. The caller owns the transaction, in which the accounts' turn was taken.
+    """
     shortest: dict[tuple[str, GapSource, datetime], Gap] = {}
     for gap in gaps:
         known = shortest.setdefault((gap.account, gap.source, gap.started_at), gap)
@@ -108,6 +114,9 @@ async def write_gaps(connection: AsyncConnection, account_ids: dict[str, int], g
                 "reasons": [gap.reason for gap in shortest.values()],
             },
         )
+    for account in {gap.account for gap in shortest.values()}:
+        first = min(gap.started_at for gap in shortest.values() if gap.account == account)
+        await set_apart(connection, account_ids[account], first)
 
 
 async def last_watched(connection: AsyncConnection, beginnings: Sequence[Beginning]) -> dict[str, LastWatched]:
@@ -117,7 +126,7 @@ async def last_watched(connection: AsyncConnection, beginnings: Sequence[Beginni
 
 
 async def open_gaps(connection: AsyncConnection, accounts: Iterable[str]) -> list[Gap]:
-    """Return the gaps of *accounts* that have not ended, oldest first."""
+    """Return the gaps of *accounts* of which no end was told, oldest first; others may cover some of them by now."""
     rows = await connection.execute(_OPEN, {"names": list(accounts)})
     return [
         Gap(

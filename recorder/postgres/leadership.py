@@ -93,6 +93,7 @@ class Leadership:
         self._former: set[int | None] = set()
         self._is_pooled = False
         self._try_from = self._seen_at = self._looked_at = float("-inf")
+        self._blind_since = steady()
         self._looked = asyncio.Condition()
         self._lost = asyncio.Event()
         self._others: frozenset[str] = frozenset()
@@ -113,6 +114,11 @@ class Leadership:
                         await self._lost.wait()
         finally:
             await self._disconnect()
+
+    @property
+    def blind_for(self) -> timedelta:
+        """For how long the locks cannot be looked at; 0 while they can."""
+        return timedelta(seconds=steady() - self._blind_since) if self.error else timedelta(0)
 
     async def settled(self) -> None:
         """Wait until the locks were looked at since the process began or stood still, but not for long.
@@ -141,6 +147,7 @@ class Leadership:
                 self.error, self._seen_at = "", steady()
                 return others
         if not self.error:
+            self._blind_since = steady()
             log.warning("it cannot be seen whether another recorder is at work: %s", why)
         self.error = why
         return self._others if steady() - self._seen_at < KNOWN.total_seconds() else frozenset()

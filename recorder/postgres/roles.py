@@ -30,7 +30,7 @@ WRITER_RIGHTS: dict[str, tuple[str, ...]] = {
     "snapshot": ("INSERT", f"UPDATE ({_values('snapshot')})"),  # an ok one replaces a failed one
     "sample": ("INSERT",),
     "change": ("INSERT", f"UPDATE ({_values('change')})", "DELETE"),  # an earlier observation can retract a later one
-    "gap": ("INSERT", "UPDATE (ended_at, repaired_by)"),
+    "gap": ("INSERT", "UPDATE (ended_at, repaired_by, told_until)"),
     "balance": ("INSERT",),
     "balance_change": ("INSERT",),
     "fill": ("INSERT", f"UPDATE ({_values('fill')})"),  # the ledger knows it better than the stream

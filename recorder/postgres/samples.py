@@ -5,10 +5,9 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.snapshot import Snapshot
-from recorder.postgres.engine import storage_errors
 from recorder.postgres.rowset import RowSet, number
 
 _SAMPLE = RowSet(
@@ -36,7 +35,6 @@ _SAMPLE = RowSet(
     },
 )
 _ADD = text(f"INSERT INTO recorder.sample ({_SAMPLE.names}) {_SAMPLE.rows}")
-_ENSURE_PARTITIONS = text("SELECT recorder.ensure_partitions(:since, :until)")
 _AS_SENT = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -73,13 +71,3 @@ async def write_samples(connection: AsyncConnection, observed: Mapping[tuple[int
     ]
     if rows:
         await connection.execute(_ADD, _SAMPLE.parameters(rows))
-
-
-async def prepare_partitions(engine: AsyncEngine, since: datetime, until: datetime) -> None:
-    """Make the monthly partitions from *since* to *until* that are missing. Raises ``StorageError``.
-
-    Samples without one are not lost: they lie in the default partition and are moved when theirs is made.
-    """
-    with storage_errors():
-        async with engine.begin() as connection:
-            await connection.execute(_ENSURE_PARTITIONS, {"since": since, "until": until})

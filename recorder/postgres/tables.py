@@ -134,6 +134,7 @@ gap = Table(
     Column("reason", Text, nullable=False),
     Column("repaired_by", Text),
     Column("detail", Text),
+    Column("told_until", INSTANT),
     CheckConstraint("ended_at >= started_at", name="ends_after_start"),
 )
 
@@ -267,6 +268,10 @@ commit_mark = Table(
     Column("instance", Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("marked_at", INSTANT, nullable=False),
+    Column("run", BigInteger, nullable=False, server_default=text("0")),
+    Column("process", Text, nullable=False, server_default=text("''::text")),
+    Column("host", Text),
+    Column("pid", Integer),
 )
 
 dead_letter = Table(

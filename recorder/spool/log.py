@@ -149,6 +149,10 @@ class Log:
         self._delete(now)
         self._measure()
 
+    def rename(self, instance: str) -> None:
+        """Go on as the spool *instance*; it is on disk after the next ``commit``."""
+        self._checkpoint = replace(self._checkpoint, instance=instance)
+
     def size_after(self, sequence: int) -> int:
         """Return the bytes of the segments that hold anything after number *sequence*."""
         return sum(segment.end for segment in self._segments if self._last_of(segment) > sequence)

@@ -24,7 +24,7 @@ from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.metrics import Metrics
 from recorder.postgres.database import open_database
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import prepare_partitions
 from recorder.recording import Recording
 from recorder.spool.codec import decode_item, encode_item
 from recorder.spool.folder import Folder

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.cli.proof import print_results
 from recorder.postgres.database import open_database
 from recorder.postgres.engine import create_unhurried_engine
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import prepare_partitions
 from recorder.postgres.verification.audit import audit
 
 ACCOUNTS, POSITIONS = 10, 20

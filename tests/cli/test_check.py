@@ -1,12 +1,15 @@
 """``recorder check``: each thing that can be wrong is told with what, why and fix, and nothing is changed."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.domain.beginning import Beginning
+from recorder.postgres.partitions import AHEAD, prepare_partitions
+from recorder.recording import write
 from recorder.simulator.exchange import Simulator
 from recorder.simulator.knobs import Closed, Error
 from tests.cli.command import Finished, Recorder, Rows
@@ -114,6 +117,19 @@ async def test_a_database_of_a_newer_version_fails(configured: Recorder, engine:
 
     assert finished.code == 1
     assert finding(finished, "schema", "fail")["what"] == "the database's schema is at revision 9999"
+
+
+async def test_a_month_without_its_partition_is_a_warning_once_a_service_has_run(
+    configured: Recorder, engine: AsyncEngine
+) -> None:
+    assert not [each for each in (await configured("check", "--json")).json if each["subject"] == "partitions"]
+    now = datetime.now(UTC)
+    await write(engine, [Beginning(account="main", since=now, began=now)])
+    found = finding(await configured("check", "--json"), "partitions", "warn")
+    assert f"sample_{now:%Y_%m}" in found["what"]
+    assert found["fix"]
+    await prepare_partitions(engine, now, now + AHEAD)
+    assert not [each for each in (await configured("check", "--json")).json if each["subject"] == "partitions"]
 
 
 async def test_a_key_that_is_refused_fails_and_the_others_are_still_looked_at(

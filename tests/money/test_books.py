@@ -16,7 +16,7 @@ from recorder.binance.messages import decode_positions
 from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.postgres.accounts import account_ids
 from recorder.postgres.ledgers import Interval, Ledger, mark_complete, traded_symbols, write_fills, write_income
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import prepare_partitions
 from recorder.postgres.verification.audit import audit
 from recorder.recording import write
 from recorder.simulator.account import Account

@@ -1,8 +1,11 @@
 """The months of the sample table: made ahead of need, and nothing is lost without them."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -12,12 +15,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import StorageError
-from recorder.postgres.samples import prepare_partitions
+from recorder.housekeeping import PARTITIONS, Months
+from recorder.importing import SavedAnswer, import_answers
+from recorder.postgres.engine import SESSION, create_engine
+from recorder.postgres.partitions import prepare_partitions
+from recorder.process.upkeep import Upkeep
 from recorder.recording import write
+from tests.postgres.logins import NOON, Login
 
 pytestmark = pytest.mark.every_postgres
 
 MICROSECOND = timedelta(microseconds=1)
+PLENTY = 30.0  # seconds
+LOCK = "hashtext('recorder.partitions'), 0"
 
 
 def sampled(time: datetime) -> Snapshot:
@@ -138,3 +148,112 @@ async def test_centuries_are_refused(engine: AsyncEngine) -> None:
 
     assert "more partitions than anyone needs" in caught.value.why
     assert await months(engine) == ["default"]
+
+
+@asynccontextmanager
+async def making(url: str, now: datetime, failing: list[int]) -> AsyncIterator[None]:
+    """Have a service's login make what is missing from *now* on, again and again, while the context lasts."""
+    engine = create_engine(url)
+    upkeep = Upkeep((PARTITIONS,), lambda _, fails: failing.append(fails))
+    task = asyncio.create_task(Months(engine, upkeep=upkeep, clock=lambda: now).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        await engine.dispose()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PLENTY):
+        while not holds():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+
+
+async def until_failed_twice(failing: list[int]) -> None:
+    await until(lambda: sum(failing) >= 2)
+
+
+async def test_a_long_reader_holds_up_no_writer_and_the_month_is_made_when_it_is_gone(
+    engine: AsyncEngine, writer: Login, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing: list[int] = []
+    # A lock that is waited for 2 s fails: a writer that waits as long as the makers of months may never meets it.
+    hasty = create_engine(writer.url, session=SESSION | {"lock_timeout": "2s"})
+    try:
+        async with engine.connect() as reader:
+            await reader.execute(text("SELECT count(*) FROM recorder.sample"))
+            async with making(writer.url, NOON, failing):
+                minute = 10
+                while sum(failing) < 2:
+                    await write(hasty, [sampled(NOON + timedelta(minutes=minute))])
+                    minute += 1
+                assert await months(engine) == ["default"]
+                await reader.rollback()
+                await until(lambda: failing[-1] == 0)
+    finally:
+        await hasty.dispose()
+    assert await months(engine) == ["2026_11", "2026_12", "2027_01", "default"]
+    assert set((await places(engine)).values()) == {"2026_11"}
+    assert caplog.text.count("55P03") == 1
+
+
+async def test_rows_of_an_earlier_month_that_found_no_partition_get_one(engine: AsyncEngine, writer: Login) -> None:
+    earlier, failing = datetime(2020, 2, 29, tzinfo=UTC), list[int]()
+    await write(engine, [sampled(earlier)])
+    async with making(writer.url, NOON, failing):
+        await until(lambda: failing == [0, 0])
+    assert (await places(engine))[earlier] == "2020_02"
+
+
+async def test_why_partitions_cannot_be_made_is_said_once_with_what_mends_it(
+    engine: AsyncEngine, writer: Login, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = writer.connection._params.user  # noqa: SLF001 - asyncpg tells it nowhere else
+    hindrances = (
+        ("CREATE TABLE recorder.sample_2026_12 ()", "DROP TABLE recorder.sample_2026_12", "sample_2026_12", "rename"),
+        (
+            "REVOKE EXECUTE ON FUNCTION recorder.ensure_partitions FROM recorder_writer",
+            "GRANT EXECUTE ON FUNCTION recorder.ensure_partitions TO recorder_writer",
+            "permission denied",
+            "recorder db roles",
+        ),
+        (
+            f"ALTER ROLE {name} SET statement_timeout = '100ms'; SELECT pg_advisory_lock({LOCK})",
+            f"ALTER ROLE {name} RESET statement_timeout; SELECT pg_advisory_unlock_all()",
+            "statement timeout",
+            "statement_timeout = 0",
+        ),
+    )
+    for hinder, mend, why, fix in hindrances:
+        failing: list[int] = []
+        caplog.clear()
+        owner = await asyncpg.connect(database)
+        try:
+            await owner.execute(hinder)
+            async with making(writer.url, NOON, failing):
+                await until_failed_twice(failing)
+                await owner.execute(mend)
+        finally:
+            await owner.close()
+        (said,) = [record.getMessage() for record in caplog.records if record.name == "recorder.process.upkeep"]
+        assert why in said
+        assert fix in said
+    async with making(writer.url, NOON, failing := []):
+        await until(lambda: failing == [0, 0])
+    assert await months(engine) == ["2026_11", "2026_12", "2027_01", "default"]
+
+
+async def test_an_answer_is_imported_also_while_its_month_cannot_be_made(
+    engine: AsyncEngine, writer: Login, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = SavedAnswer(Path("answer.json"), NOON - timedelta(days=400), sampled(NOON).positions)
+    mere = create_engine(writer.url)
+    try:
+        async with engine.connect() as reader:
+            await reader.execute(text("SELECT count(*) FROM recorder.sample"))
+            assert [each.outcome async for each in import_answers(mere, "main", [answer])] == ["recorded"]
+    finally:
+        await mere.dispose()
+    assert (await places(engine))[answer.time] == "default"
+    assert "55P03" in caplog.text

@@ -14,8 +14,8 @@ from recorder.postgres import questions
 from recorder.postgres.database import require_schema
 from recorder.postgres.engine import create_engine
 from recorder.postgres.gaps import last_watched, open_gaps
+from recorder.postgres.partitions import prepare_partitions
 from recorder.postgres.roles import READER, WRITER, WRITER_RIGHTS, create_roles
-from recorder.postgres.samples import prepare_partitions
 from recorder.postgres.schedules import write_schedule
 from recorder.recording import write
 from tests.postgres.logins import MINUTE, NOON, TABLES, Login, empty, held, refused

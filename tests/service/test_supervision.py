@@ -25,6 +25,7 @@ TASKS = {
     "schedule",
     "leadership",
     "housekeeping",
+    "partitions",
     "pulse",
     "ledgers",
     "stream of main",

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,8 +14,8 @@ from recorder.simulator.exchange import Simulator
 from recorder.simulator.keys import HmacKey
 from recorder.simulator.knobs import Silence
 from tests.service.proxy import Proxy
-from tests.service.running import Start
-from tests.service.tables import PLENTY, Tables
+from tests.service.running import Start, sleep_until
+from tests.service.tables import EVERY, PLENTY, Tables
 
 
 @pytest.fixture
@@ -94,6 +95,39 @@ async def test_only_reading_is_possible(recorder: Start, address: str, web: http
                 assert refused.status_code == 405, method
             head = await web.head(path)
             assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_what_maintenance_cannot_do_is_told_of_and_neither_hides_a_gap_nor_stops_the_data(
+    recorder: Start, tables: Tables, address: str, web: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with recorder():
+        before = (await tables.first("hedge", "ok")).time
+    month = (datetime.now(UTC).replace(day=1) + timedelta(days=31)).strftime("%Y_%m")
+    await tables.connection.execute(
+        "DELETE FROM recorder.gap;"  # as if it had been killed
+        f"DROP TABLE recorder.sample_{month};"
+        f"CREATE TABLE recorder.sample_{month} ()"
+    )
+    await sleep_until(datetime.now(UTC) + 2 * EVERY)
+    caplog.clear()
+    async with recorder(listen=address):
+        reasons = await _until(web, 200, bool)
+        assert set(reasons) == {"partitions"}
+        assert f"recorder.sample_{month} is no partition" in reasons["partitions"]
+        metrics = (await web.get("/metrics")).text
+        assert 'recorder_maintenance_failing{task="partitions"} 1.0' in metrics
+        assert 'recorder_maintenance_failing{task="past gaps"} 0.0' in metrics
+        await tables.first("hedge", "ok", after=before)
+        async with asyncio.timeout(PLENTY):
+            told = {("main", "not_running"), ("hedge", "not_running")}
+            while {(gap.account, gap.reason) for gap in await tables.gaps() if gap.ended_at} != told:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await tables.connection.execute(f"DROP TABLE recorder.sample_{month}")
+        await _until(web, 200, lambda reasons: not reasons)
+        assert 'recorder_maintenance_failing{task="partitions"} 0.0' in (await web.get("/metrics")).text
+    said = [record.getMessage() for record in caplog.records if record.name == "recorder.process.upkeep"]
+    assert [message.split(":")[0] for message in said] == ["partitions", "partitions"]
+    assert "rename that table" in said[0]
 
 
 async def _until(web: httpx.AsyncClient, status: int, holds: Callable[[dict[str, str]], bool]) -> dict[str, str]:

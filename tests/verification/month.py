@@ -14,7 +14,7 @@ from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.domain.stream import StreamState
 from recorder.postgres.accounts import account_ids
 from recorder.postgres.ledgers import Interval, Ledger, mark_complete, traded_symbols, write_fills, write_income
-from recorder.postgres.samples import prepare_partitions
+from recorder.postgres.partitions import prepare_partitions
 from recorder.postgres.schedules import write_schedule
 from recorder.recording import write
 from recorder.simulator.scenario import LEDGER

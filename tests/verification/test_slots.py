@@ -96,7 +96,7 @@ async def test_gaps_that_overlap_or_run_backwards_are_found(month: AsyncConnecti
     )
     found = await violated(month)
     assert list(found) == ["gaps"]
-    assert places(found["gaps"]) == [("main", "31 10:30", None)]
+    assert places(found["gaps"]) == [("main", "31 10:30", None), ("main", "31 11:20", None)]
 
     await do(
         month,

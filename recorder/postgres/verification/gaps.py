@@ -13,7 +13,7 @@ _CHECKED = "SELECT count(*) FROM told"
 
 GAPS = Check(
     name="gaps",
-    question="Does every gap begin before it ends, and apart from others of its source and reason?",
+    question="Does every gap begin before it ends, and apart from the others of its source and symbol?",
     unit="gaps",
     tables=_TOLD,
     checked=_CHECKED,
@@ -21,12 +21,13 @@ GAPS = Check(
       SELECT account, started_at AS "time", NULL AS symbol, source, reason, ended_at < started_at AS is_reversed
       FROM (
         SELECT *, max(coalesce(ended_at, 'infinity')) OVER (
-          PARTITION BY account_id, source, reason ORDER BY started_at
+          PARTITION BY account_id, source, symbol ORDER BY started_at
           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS ended_before
         FROM told
       ) AS pair
-      WHERE ended_at < started_at OR started_at < ended_before""",
+      WHERE ended_at < started_at
+         OR (started_at < ended_before AND ended_at IS DISTINCT FROM started_at)""",
     saying="""
       source || ' gap, ' || reason
       || CASE WHEN is_reversed THEN ': ends before it starts' ELSE ': overlaps the one before' END""",
