@@ -208,9 +208,17 @@ class Service:
                 leadership=self._leadership,
                 watch=self._watch,
                 recording=self._recording,
+                duties=self._duties,
                 clock=self._clock.now,
             )
-            export(self._metrics, self._client, self._recording, self._pulse, self._clock.now)
+            export(
+                self._metrics,
+                self._client,
+                self._recording,
+                self._pulse,
+                duties=self._duties,
+                clock=self._clock.now,
+            )
             app = create_app(vitals.health, vitals.readiness, self._metrics.text)
             start("http", partial(serve, app, listener))
 

@@ -1,6 +1,6 @@
 """Vitals: how the service is doing, for whoever asks over HTTP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from recorder.binance.client import Client
@@ -9,6 +9,7 @@ from recorder.postgres.leadership import Leadership
 from recorder.process.pulse import Pulse
 from recorder.process.supervision import Supervision
 from recorder.recording import Recording
+from recorder.watching.duty import Duty
 from recorder.watching.watch import Watch
 from recorder.web.app import Report
 
@@ -25,6 +26,7 @@ class Vitals:
         leadership: Leadership,
         watch: Watch,
         recording: Recording,
+        duties: Mapping[str, Duty],
         clock: Callable[[], datetime],
     ) -> None:
         self._accounts = accounts
@@ -33,6 +35,7 @@ class Vitals:
         self._leadership = leadership
         self._watch = watch
         self._recording = recording
+        self._duties = duties
         self._clock = clock
 
     def health(self) -> Report:
@@ -42,10 +45,12 @@ class Vitals:
     def readiness(self) -> Report:
         """Whether data flows: every account's newest committed ok snapshot is younger than two slots.
 
-        Where another recorder watches, what it wrote counts, by what was last seen of it.
+        Where another recorder watches, what it wrote counts, by what was last seen of it. Streams that wait are told
+        of too, and are no reason not to be ready.
         """
         status, now = self._recording.status, self._clock()
-        reasons, led = {}, 0
+        reasons: dict[str, str] = {}
+        led = 0
         for account in self._accounts:
             led += account in self._leadership.leads
             if account in self._leadership.leads:
@@ -60,7 +65,11 @@ class Vitals:
             reasons["spool"] = status.backlog.trouble
         if status.letting_go:
             reasons["let go"] = "neither the spool nor the memory has room: what is observed is let go"
-        return Report(not reasons, reasons, standby=not reasons and not led)
+        ready = not reasons
+        return Report(ready, reasons | self._waiting(), standby=ready and not led)
+
+    def _waiting(self) -> dict[str, str]:
+        return {f"stream of {name}": why for name, duty in self._duties.items() if (why := duty.stream_waits)}
 
     def _late(self, newest: datetime | None, now: datetime, allowed: timedelta) -> str:
         if newest is None:
@@ -69,7 +78,15 @@ class Vitals:
         return f"newest snapshot: {age.total_seconds():.0f} s old" if age > allowed else ""
 
 
-def export(metrics: Metrics, client: Client, recording: Recording, pulse: Pulse, clock: Callable[[], datetime]) -> None:
+def export(
+    metrics: Metrics,
+    client: Client,
+    recording: Recording,
+    pulse: Pulse,
+    *,
+    duties: Mapping[str, Duty],
+    clock: Callable[[], datetime],
+) -> None:
     """Let *metrics* show what the parts of the service know of themselves."""
     metrics.watch("loop_lag_seconds", "By how much the event loop was late at its last beat.", lambda: pulse.lag)
     metrics.watch("backlog_rows", "Rows held in memory for PostgreSQL.", lambda: recording.status.backlog.rows)
@@ -88,6 +105,11 @@ def export(metrics: Metrics, client: Client, recording: Recording, pulse: Pulse,
     )
     metrics.watch("exchange_connected", "1 while connected to the exchange.", lambda: client.status().connected)
     metrics.watch("exchange_connections", "Connections opened so far.", lambda: client.status().connections_total)
+    metrics.watch(
+        "streams_waiting",
+        "Accounts whose event stream is not connected, and should be.",
+        lambda: sum(bool(duty.stream_waits) for duty in duties.values()),
+    )
     metrics.watch("weight_used", "Request weight used in this minute.", lambda: client.status().weight_used)
     metrics.watch("weight_budget", "Request weight a minute that may be used.", lambda: client.status().weight_budget)
     metrics.watch(

@@ -96,7 +96,7 @@ class Listening:
     def expected_since(self, started_at: datetime) -> None:
         """Say that by now events should come in, which were first asked for at *started_at*."""
         if not self._was_connected:
-            self._gaps.open(started_at, GapReason.CONNECTION_LOST)
+            self._gaps.open(started_at, GapReason.WAITING_FOR_CONNECTION)
 
     def stop(self, at: datetime) -> None:
         """Say that nobody listens any more, on purpose."""

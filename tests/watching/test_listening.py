@@ -40,11 +40,11 @@ class CountedTime(datetime):
 
     comparisons = 0
 
-    def __lt__(self, other: datetime) -> bool:
+    def __lt__(self, other: datetime) -> bool:  # type: ignore[override]
         CountedTime.comparisons += 1
         return super().__lt__(other)
 
-    def __le__(self, other: datetime) -> bool:
+    def __le__(self, other: datetime) -> bool:  # type: ignore[override]
         CountedTime.comparisons += 1
         return super().__le__(other)
 
@@ -272,3 +272,13 @@ def test_a_flood_within_one_instant_takes_no_more_memory_than_it_needs(ears: Ear
         tracemalloc.stop()
     assert whole < 1.2 * half
     assert not ears.is_dead(6, ("23999", 5))
+
+
+def test_a_stream_that_could_not_be_opened_yet_waits_and_was_not_lost() -> None:
+    waiting = Ears()
+    waiting.listening.expected_since(at(-20))
+    assert waiting.gaps == [("waiting_for_connection", at(-20), None)]
+    waiting.listening.changed(Connected(at(0)))
+    assert waiting.gaps[-1] == ("waiting_for_connection", at(-20), at(0))
+    waiting.listening.expected_since(at(-20))
+    assert len(waiting.gaps) == 2
