@@ -70,6 +70,7 @@ def open_client(
         rest_url=settings.exchange.rest_url,
         pause_file=PauseFile(settings.data_dir / "pause.json"),
         clock_measured=clock_measured,
+        keys_per_connection=settings.stream.keys_per_connection,
         supervision=supervision,
     )
 

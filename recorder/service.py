@@ -222,6 +222,7 @@ class Service:
                 watch=self._watch,
                 recording=self._recording,
                 upkeep=self._upkeep,
+                duties=self._duties,
                 clock=self._clock.now,
             )
             export(
@@ -230,6 +231,7 @@ class Service:
                 self._recording,
                 leadership=self._leadership,
                 pulse=self._pulse,
+                duties=self._duties,
                 clock=self._clock.now,
             )
             app = create_app(vitals.health, vitals.readiness, self._metrics.text)

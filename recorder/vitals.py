@@ -1,6 +1,6 @@
 """Vitals: how the service is doing, for whoever asks over HTTP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from recorder.binance.client import Client
@@ -10,6 +10,7 @@ from recorder.process.pulse import Pulse
 from recorder.process.supervision import Supervision
 from recorder.process.upkeep import LASTING, Upkeep
 from recorder.recording import Recording
+from recorder.watching.duty import Duty
 from recorder.watching.watch import Watch
 from recorder.web.app import Report
 
@@ -27,6 +28,7 @@ class Vitals:
         watch: Watch,
         recording: Recording,
         upkeep: Upkeep,
+        duties: Mapping[str, Duty],
         clock: Callable[[], datetime],
     ) -> None:
         self._accounts = accounts
@@ -36,6 +38,7 @@ class Vitals:
         self._watch = watch
         self._recording = recording
         self._upkeep = upkeep
+        self._duties = duties
         self._clock = clock
 
     def health(self) -> Report:
@@ -46,10 +49,11 @@ class Vitals:
         """Whether data flows: every account's newest committed ok snapshot is younger than two slots.
 
         Where another recorder watches, what it wrote counts, by what was last seen of it. Background work that cannot
-        be done is a reason as well, and does not make the service unready: data flows without it.
+        be done and streams that wait are told as well, and do not make the service unready: data flows without them.
         """
         status, now = self._recording.status, self._clock()
-        reasons, led = {}, 0
+        reasons: dict[str, str] = {}
+        led = 0
         for account in self._accounts:
             led += account in self._leadership.leads
             if account in self._leadership.leads:
@@ -64,13 +68,17 @@ class Vitals:
             reasons["spool"] = status.backlog.trouble
         if status.letting_go:
             reasons["let go"] = "neither the spool nor the memory has room: what is observed is let go"
-        return Report(not reasons, reasons | self._undone(), standby=not reasons and not led)
+        ready = not reasons
+        return Report(ready, reasons | self._undone() | self._waiting(), standby=ready and not led)
 
     def _undone(self) -> dict[str, str]:
         undone = self._upkeep.reasons
         if self._leadership.blind_for >= LASTING:
             undone["leadership"] = f"it cannot be seen whether another recorder is at work: {self._leadership.error}"
         return undone
+
+    def _waiting(self) -> dict[str, str]:
+        return {f"stream of {name}": why for name, duty in self._duties.items() if (why := duty.stream_waits)}
 
     def _late(self, newest: datetime | None, now: datetime, allowed: timedelta) -> str:
         if newest is None:
@@ -86,6 +94,7 @@ def export(
     *,
     leadership: Leadership,
     pulse: Pulse,
+    duties: Mapping[str, Duty],
     clock: Callable[[], datetime],
 ) -> None:
     """Let *metrics* show what the parts of the service know of themselves."""
@@ -111,6 +120,11 @@ def export(
     )
     metrics.watch("exchange_connected", "1 while connected to the exchange.", lambda: client.status().connected)
     metrics.watch("exchange_connections", "Connections opened so far.", lambda: client.status().connections_total)
+    metrics.watch(
+        "streams_waiting",
+        "Accounts whose event stream is not connected, and should be.",
+        lambda: sum(bool(duty.stream_waits) for duty in duties.values()),
+    )
     metrics.watch("weight_used", "Request weight used in this minute.", lambda: client.status().weight_used)
     metrics.watch("weight_budget", "Request weight a minute that may be used.", lambda: client.status().weight_budget)
     metrics.watch(

@@ -39,7 +39,7 @@ COMMENT ON COLUMN bi.gap.reason IS
   'of snapshots also exchange_unavailable (no connection or no answer), banned (the exchange wanted nothing asked: 429, 418), '
   'weight_used_up (of the budget of a minute), key_rejected, exchange_refused (the request or its timestamp, or an answer that is '
   'not as documented), internal_error; '
-  'of the stream also connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed). '
+  'of the stream also waiting_for_connection (none could be opened yet), connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed). '
   'Found afterwards: unexplained (a position had another amount than its fills add up to; between the two times its changes are not known).';
 COMMENT ON COLUMN bi.gap.repaired_by IS
   'What filled the interval afterwards: ledgers (income and fills are complete, and every change that they explain is in '

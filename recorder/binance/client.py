@@ -1,5 +1,6 @@
 """The client of the exchange: asks for positions, for many accounts over one connection."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from recorder.binance.session import Answered, LateAnswer, Refused, Unintelligib
 from recorder.binance.signing import Credentials, Params, signed_params
 from recorder.binance.status import ClientStatus
 from recorder.binance.stream import Deliver, UserStream
-from recorder.binance.stream_connection import StreamServer
+from recorder.binance.stream_server import KEYS_PER_CONNECTION, StreamServer
 from recorder.binance.timekeeper import Timekeeper
 from recorder.binance.weight import BALANCES, POSITIONS, WeightBudget
 from recorder.domain.balance import Balance
@@ -34,6 +35,7 @@ from recorder.process.supervision import Supervision
 
 _CONNECTION = "exchange connection"
 _CLOCK = "exchange clock"
+_KEYS_AT_ONCE = 50
 
 _KEYS_OF = {"https://fapi.binance.com": "https://api.binance.com"}
 """Where the exchange tells what a key may do, by where its futures are, if that is not the same place."""
@@ -81,6 +83,7 @@ class Client:
         pause_file: PauseFile | None = None,
         clock_measured: Callable[[datetime], None] = lambda _: None,
         answer_timeout: timedelta = timedelta(seconds=5),
+        keys_per_connection: int = KEYS_PER_CONNECTION,
         supervision: Supervision | None = None,
     ) -> None:
         """Raises ConfigurationError for a URL that is not one. *answer_timeout* is for measuring the clock, of which
@@ -88,7 +91,8 @@ class Client:
 
         What runs in the background while the client is entered runs under *supervision*, or under one of its own.
 
-        *stream_url* is the exchange's address, or a whole one with ``{listen_key}`` in it.
+        *stream_url* is the exchange's address, or a whole one with ``{listen_key}`` in it, or ``{listen_keys}``, of
+        which up to *keys_per_connection* share a connection.
         """
         require_websocket(ws_api_url, setting="ws_api_url", example="wss://ws-fapi.binance.com/ws-fapi/v1")
         self._weight = weight
@@ -98,7 +102,8 @@ class Client:
         self._timekeeper = Timekeeper(self._channel, self._clock, answer_timeout)
         self._requests = AccountRequests(self._channel, self._allowance, self._timekeeper)
         self._key_requests = AccountRequests(self._channel, self._allowance, self._timekeeper)
-        self._streams = StreamServer(stream_url, self._allowance)
+        self._streams = StreamServer(stream_url, self._allowance, keys_per_connection=keys_per_connection)
+        self._key_turns = asyncio.Semaphore(_KEYS_AT_ONCE)
         self._rest = RestChannel(rest_url, self._allowance, self._clock)
         self._keys = RestChannel(_KEYS_OF.get(rest_url, rest_url), self._allowance, self._clock)
         self.rest = RestClient(self._rest, self._clock, self._keys)
@@ -157,7 +162,7 @@ class Client:
         """Return the user data stream of an account, whose ``run`` must be a task while the client is entered."""
         return UserStream(
             credentials.account,
-            ListenKey(credentials, self._key_requests),
+            ListenKey(credentials, self._key_requests, self._key_turns),
             self._streams,
             self._clock,
             deliver=deliver,

@@ -18,6 +18,23 @@ _MAX_SIZE = 16 * 2**20
 _USER_AGENT = "position-recorder"
 
 
+class HandshakeRefused(ExchangeUnavailable):
+    """The exchange answered the handshake, and not with a connection.
+
+    Attributes:
+        status: Of HTTP.
+    """
+
+    def __init__(self, what: str, *, status: int, why: str, fix: str) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.status = status
+
+    @property
+    def is_of_the_request(self) -> bool:
+        """Whether the exchange says that it is about what was asked for, and not about itself."""
+        return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 async def open_socket(
     url: str, *, setting: str, ping_interval: float | None, max_queue: int | None = 16
 ) -> ClientConnection:
@@ -77,8 +94,9 @@ def _refused(setting: str, status: int, header: str) -> ExchangeError:
     if until is not None:
         return rate_limited(until, f" (it refused the connection with HTTP status {status})")
     known = {known.value: known.phrase for known in HTTPStatus}
-    return ExchangeUnavailable(
+    return HandshakeRefused(
         f"The exchange refused the connection with HTTP status {status} {known.get(status, '')}".rstrip(),
+        status=status,
         why=f"The exchange is down for maintenance, or exchange.{setting} is not the right address.",
         fix=f"It is tried again and again; compare exchange.{setting} with the exchange's documentation.",
     )

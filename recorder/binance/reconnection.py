@@ -53,9 +53,14 @@ class ConnectionBudget:
         self._opened.append(now)
 
 
-async def replacement_due(ending: asyncio.Event, lifetime: timedelta = LIFETIME) -> None:
-    """Wait until a connection is *ending*, or has lived for *lifetime* and up to 50 minutes in proportion."""
+def life(lifetime: timedelta = LIFETIME) -> float:
+    """Return for how many seconds to use a connection: *lifetime* and up to 50 minutes more, in proportion."""
     longest = SystemRandom().uniform(0, _LIFETIME_JITTER / LIFETIME)
+    return (lifetime * (1 + longest)).total_seconds()
+
+
+async def replacement_due(ending: asyncio.Event, lifetime: timedelta = LIFETIME) -> None:
+    """Wait until a connection is *ending*, or has lived its life."""
     with suppress(TimeoutError):
-        async with asyncio.timeout((lifetime * (1 + longest)).total_seconds()):
+        async with asyncio.timeout(life(lifetime)):
             await ending.wait()

@@ -10,9 +10,10 @@ from recorder.binance.arrivals import Arrivals
 from recorder.binance.clock import ExchangeClock
 from recorder.binance.events import decode_event
 from recorder.binance.listen_key import ListenKey
-from recorder.binance.reconnection import LIFETIME, STABLE, Backoff, replacement_due
+from recorder.binance.reconnection import STABLE, Backoff
 from recorder.binance.status import StreamStatus
-from recorder.binance.stream_connection import StreamConnection, StreamServer
+from recorder.binance.stream_connection import REDACTED, Frame, Line
+from recorder.binance.stream_server import StreamServer
 from recorder.domain.event import Arrival, Event, KeptEvent, ListenKeyExpired
 from recorder.domain.stream import Connected, Coverage, LossReason, Lost
 from recorder.exceptions import AccountRejected, ExchangeError, MalformedAnswer
@@ -24,7 +25,6 @@ RENEW_EVERY = timedelta(minutes=25)
 _RENEW_AGAIN = timedelta(minutes=1)
 _STOPPED = 60.0
 _SAID_EVERY = 60.0
-_REDACTED = "[listen key]"
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ Deliver = Callable[[Event, Arrival], None]
 
 
 class UserStream:
-    """Keeps one connection open for the events of one account, each before its predecessor is closed if possible.
+    """Keeps a line open for the events of one account, each before its predecessor is closed if possible.
 
     Every event goes to *deliver* and every loss and return of coverage to *changed*, both of which are called from the
     reader and must return at once; what they raise ends ``run``. The exchange replays nothing: what happened between
@@ -54,7 +54,6 @@ class UserStream:
         changed: Callable[[Coverage], None],
         learned_secret: Callable[[str], None],
         renew_every: timedelta = RENEW_EVERY,
-        lifetime: timedelta = LIFETIME,
     ) -> None:
         self._account = account
         self._listen_key = listen_key
@@ -64,9 +63,9 @@ class UserStream:
         self._changed = changed
         self._learned_secret = learned_secret
         self._renew_every = renew_every
-        self._lifetime = lifetime
         self._backoff = Backoff()
-        self._current: StreamConnection | None = None
+        self._current: Line | None = None
+        self._at_most: int | None = None
         self._covering = False
         self._covered_since = clock.now()
         self._proven_at = steady()
@@ -80,20 +79,23 @@ class UserStream:
 
     async def run(self) -> None:
         """Listen until cancelled; a fault of the network or the exchange never ends it."""
-        previous: StreamConnection | None = None
+        previous: Line | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_key())
                 while True:
-                    connection = await self._open()
-                    tasks.create_task(self._serve(connection))
-                    self._take_over(connection)
+                    line = await self._open()
+                    self._at_most = None
+                    tasks.create_task(self._serve(line))
+                    self._take_over(line)
                     if previous is not None:
                         tasks.create_task(previous.retire())
-                    previous = connection
-                    await replacement_due(connection.ending, self._lifetime)
-                    if steady() - connection.opened_at >= STABLE:
+                    previous = line
+                    await line.ending.wait()
+                    if steady() - line.opened_at >= STABLE:
                         self._backoff.reset()
+                    elif line.is_lost:  # whoever brings it down is alone after a few times
+                        self._at_most = max(1, line.shared_by // 2)
         finally:
             if self._current is not None:  # nobody listens any more, until this is run again
                 self._lose(self._current, self._exchange_time(self._current.heard_at), LossReason.CONNECTION_LOST)
@@ -125,11 +127,10 @@ class UserStream:
             last_error=self._last_error,
         )
 
-    async def _open(self) -> StreamConnection:
+    async def _open(self) -> Line:
         while True:
-            await asyncio.sleep(self._backoff.delay())
             try:
-                connection = await self._server.open(await self._start_key())
+                line = await self._server.open(self._next_key, at_most=self._at_most)
             except AccountRejected as exc:
                 self._failed(exc)
                 await asyncio.sleep(_STOPPED)  # whether the key is mended is asked once an hour, however often tried
@@ -138,7 +139,11 @@ class UserStream:
             else:
                 self._connections += 1
                 self._last_error = ""
-                return connection
+                return line
+
+    async def _next_key(self) -> str:
+        await asyncio.sleep(self._backoff.delay())
+        return await self._start_key()
 
     async def _start_key(self) -> str:
         key = await self._listen_key.start()
@@ -169,61 +174,67 @@ class UserStream:
             self._proven_at = steady()
             self._last_error = ""
 
-    async def _serve(self, connection: StreamConnection) -> None:
+    async def _serve(self, line: Line) -> None:
         try:
-            reason = await connection.read(lambda frame, at: self._receive(connection, frame, at))
-            detail = reason.replace(connection.listen_key, _REDACTED)
-            self._lose(connection, self._exchange_time(connection.heard_at), LossReason.CONNECTION_LOST, detail)
+            detail = await line.read(lambda frame: self._receive(line, frame))
+            self._lose(line, self._exchange_time(line.heard_at), LossReason.CONNECTION_LOST, detail)
         finally:
-            await connection.close()
+            await line.close()
 
-    def _take_over(self, connection: StreamConnection) -> None:
-        self._current = connection
-        self._proven_at = connection.opened_at
+    def _take_over(self, line: Line) -> None:
+        self._current = line
+        self._proven_at = line.opened_at
         if not self._covering:
             self._covering = True
             _log.info("Account %s: its event stream is connected", self._account)
-            self._covered_since = self._exchange_time(connection.opened_at)
+            self._covered_since = self._exchange_time(line.opened_at)
             self._changed(Connected(self._covered_since))
 
-    def _lose(self, connection: StreamConnection, at: datetime, reason: LossReason, detail: str = "") -> None:
-        """Have a new connection opened; if this one is in use, nothing was told any more after *at*.
+    def _lose(self, line: Line, at: datetime, reason: LossReason, detail: str = "") -> None:
+        """Have a new line opened; if this one is in use, nothing was told any more after *at*.
 
-        Coverage does not end before it began, though the clock was corrected in between.
+        Coverage does not end before it began, though the clock was corrected in between. Where the connection lives
+        and tells nothing of this account, sharing it may be why.
         """
-        connection.ending.set()
-        if connection is not self._current or not self._covering:
+        line.ending.set()
+        if line is not self._current or not self._covering:
             return
+        if reason in {LossReason.SILENT, LossReason.LISTEN_KEY_EXPIRED}:
+            self._at_most = 1
         self._covering = False
         at = max(at, self._covered_since)
         self._last_error = f"The event stream was lost: {reason}{f' ({detail})' if detail else ''}"
         _log.warning("Account %s: %s", self._account, self._last_error)
         self._changed(Lost(at, reason, detail))
 
-    def _receive(self, connection: StreamConnection, frame: bytes, received: float) -> None:
-        self._last_event_at = self._clock.wall_at(received)
-        if connection is self._current:
-            self._proven_at = received
-        event = self._decoded(frame.replace(connection.listen_key.encode(), _REDACTED.encode()))
+    def _receive(self, line: Line, frame: Frame) -> None:
+        self._last_event_at = self._clock.wall_at(frame.received)
+        if line is self._current and frame.is_own:
+            self._proven_at = frame.received
+        data = frame.data.replace(line.listen_key.encode(), REDACTED.encode())
+        event = self._decoded(data) if frame.is_own else self._kept(data, "A frame does not say whose it is")
         if event is None:
             self._passed += 1
             return
         self._counts[type(event).__name__] += 1
-        self._deliver(event, self._arrivals.arrived(received))
+        self._deliver(event, self._arrivals.arrived(frame.received))
         if isinstance(event, ListenKeyExpired):
-            told = self._exchange_time(received)
-            self._lose(connection, min(event.event_time or told, told), LossReason.LISTEN_KEY_EXPIRED)
+            told = self._exchange_time(frame.received)
+            self._lose(line, min(event.event_time or told, told), LossReason.LISTEN_KEY_EXPIRED)
 
-    def _decoded(self, frame: bytes) -> Event | None:
-        """Nothing that came is thrown away because it is not understood."""
+    def _decoded(self, data: bytes) -> Event | None:
         try:
-            return decode_event(frame)
+            return decode_event(data)
         except MalformedAnswer as exc:
-            self._malformed += 1
-            if steady() - self._said_malformed_at >= _SAID_EVERY:
-                self._said_malformed_at = steady()
-                _log.warning("Account %s: %s; it is only kept", self._account, exc.what)
-            return KeptEvent(kind="", event_time=None, raw=frame.decode(errors="replace").replace("\0", "\ufffd"))
+            return self._kept(data, exc.what)
+
+    def _kept(self, data: bytes, why: str) -> KeptEvent:
+        """Nothing that came is thrown away because it is not understood."""
+        self._malformed += 1
+        if steady() - self._said_malformed_at >= _SAID_EVERY:
+            self._said_malformed_at = steady()
+            _log.warning("Account %s: %s; it is only kept", self._account, why)
+        return KeptEvent(kind="", event_time=None, raw=data.decode(errors="replace").replace("\0", "\ufffd"))
 
     def _failed(self, error: ExchangeError) -> None:
         if error.what != self._last_error:

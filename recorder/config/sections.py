@@ -114,9 +114,15 @@ class SnapshotSettings(_Section):
 
 
 class StreamSettings(_Section):
-    """Whether the accounts' event streams are listened to between snapshots."""
+    """Whether the accounts' event streams are listened to between snapshots.
+
+    Attributes:
+        keys_per_connection: So many accounts at most share a connection, and lose it together. 40 keys are what an
+            address holds within the 8 KB that servers commonly take.
+    """
 
     enabled: bool = True
+    keys_per_connection: int = Field(default=40, ge=1, le=200)
 
 
 class LedgerSettings(_Section):

@@ -26,6 +26,7 @@ class GapReason(StrEnum):
     WEIGHT_USED_UP = "weight_used_up"
     KEY_REJECTED = "key_rejected"
     INTERNAL_ERROR = "internal_error"
+    WAITING_FOR_CONNECTION = "waiting_for_connection"
     CONNECTION_LOST = "connection_lost"
     LISTEN_KEY_EXPIRED = "listen_key_expired"
     LISTEN_KEY_CHANGED = "listen_key_changed"

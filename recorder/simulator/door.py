@@ -28,10 +28,12 @@ class Door:
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Return how to refuse the handshake; ``None`` lets it in."""
-        on_stream = parse_address(request.path) is not None
+        address = parse_address(request.path)
+        on_stream = address is not None
         refused = not on_stream and self._meter.refusal(self._clock.now()) is not None
-        if on_stream:
-            response = self._obey(connection, self._knobs.for_handshake("stream"))
+        if address is not None:
+            combined = self._knobs.for_handshake("combined") if len(address.subscriptions) > 1 else None
+            response = self._obey(connection, combined or self._knobs.for_handshake("stream"))
         else:
             response = self._decide(connection, request)
         (self._traffic.streams if on_stream else self._traffic.handshakes).append(

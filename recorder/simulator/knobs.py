@@ -115,7 +115,8 @@ class Slammed:
 RequestFault = Error | Ban | Silence | Late | Swapped | Cut | Garbage | Webpage | Disconnect | Altered | Maimed
 EventFault = Silence | Late | Repeated | Swapped | Cut | Garbage | Disconnect
 HandshakeFault = Closed | Slammed
-Door = Literal["ws-api", "stream"]
+Door = Literal["ws-api", "stream", "combined"]
+"""Where to knock; ``combined`` is for several listenKeys, which otherwise meet what ``stream`` has in store."""
 
 
 @dataclass(slots=True)
@@ -146,7 +147,11 @@ class Knobs:
         self.random = Random(0)
         self._requests: list[_RequestOrder] = []
         self._events: list[_EventOrder] = []
-        self._handshakes: dict[Door, list[tuple[HandshakeFault, int | None]]] = {"ws-api": [], "stream": []}
+        self._handshakes: dict[Door, list[tuple[HandshakeFault, int | None]]] = {
+            "ws-api": [],
+            "stream": [],
+            "combined": [],
+        }
 
     def on_request(
         self,

@@ -99,6 +99,14 @@ class Duty:
         if snapshot.ok and self._listening.is_dead(snapshot):
             self._stream.renew()
 
+    @property
+    def stream_waits(self) -> str:
+        """Why no events come in that should; empty while they do, or where none are wanted."""
+        status = self._stream.status()
+        if status.connected or not self._tools.stream:
+            return ""
+        return status.last_error or "waits for a connection"
+
     def awoke(self, asleep_since: datetime) -> None:
         """Renew the stream after the process stood still: the other side may have given it up meanwhile."""
         self._stream.awoke(asleep_since)

@@ -5,6 +5,7 @@ moved without an event means that the stream is dead.
 """
 
 import logging
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ PATIENCE = timedelta(seconds=2)
 """How much later than an answer that shows a change its event may come."""
 
 _REMEMBERED = 1_000  # messages of an account
+_STATES = 10_000  # of a position, which are all that a flood within one instant may take of the memory
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +74,11 @@ class Listening:
         self._recording = recording
         self._reconnected = reconnected
         self._dated = dated
-        self._told: dict[Key, list[_Told]] = {}
+        self._told: dict[Key, deque[_Told]] = {}
         self._before: Mapping[Key, PositionState] = {}
         self._compared_at: datetime | None = None
         self._unexplained: dict[Key, _Seen] = {}
-        self._heard: dict[bytes, None] = {}
+        self._heard: OrderedDict[bytes, None] = OrderedDict()
         self._gaps = OpenGaps(account, GapSource.STREAM, recording)
         self._was_connected = self._ended = False
         self._late = IN_TRANSIT  # how late the last event was
@@ -94,7 +96,7 @@ class Listening:
     def expected_since(self, started_at: datetime) -> None:
         """Say that by now events should come in, which were first asked for at *started_at*."""
         if not self._was_connected:
-            self._gaps.open(started_at, GapReason.CONNECTION_LOST)
+            self._gaps.open(started_at, GapReason.WAITING_FOR_CONNECTION)
 
     def stop(self, at: datetime) -> None:
         """Say that nobody listens any more, on purpose."""
@@ -116,9 +118,10 @@ class Listening:
             self._late = arrival.exchange_time - event.event_time
         if isinstance(event, AccountUpdate):
             for position in event.positions:
-                told = self._told.get(position.key, [])
+                told = self._told.setdefault(position.key, deque(maxlen=_STATES))
                 if not told or told[-1].time <= event.time:
-                    self._told[position.key] = _recent([*told, _Told(event.time, position.position_amt)])
+                    told.append(_Told(event.time, position.position_amt))
+                    _forget(told, event.time - TOLERANCE)
         self._recording.record_event(Told(self.account, arrival, event))
 
     def _surely_told(self, at: datetime) -> datetime:
@@ -134,7 +137,7 @@ class Listening:
             return True
         self._heard[digest] = None
         if len(self._heard) > _REMEMBERED:
-            del self._heard[next(iter(self._heard))]
+            self._heard.popitem(last=False)
         return False
 
     def changed(self, coverage: Coverage) -> None:
@@ -197,10 +200,10 @@ class Listening:
         )
 
 
-def _recent(told: list[_Told]) -> list[_Told]:
-    """What was in force at any time since ``TOLERANCE`` before the last of *told*."""
-    over = sum(after.time < told[-1].time - TOLERANCE for after in told[1:])
-    return told[over:]
+def _forget(told: deque[_Told], before: datetime) -> None:
+    """Drop what was over *before*: each state is looked at once more, however many are told in a second."""
+    while len(told) > 1 and told[1].time < before:
+        told.popleft()
 
 
 def _moved(before: PositionState | None, now: PositionState | None, since: datetime) -> bool:

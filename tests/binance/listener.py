@@ -11,7 +11,7 @@ from recorder.binance.clock import ExchangeClock
 from recorder.binance.listen_key import ListenKey
 from recorder.binance.reconnection import LIFETIME, ConnectionBudget
 from recorder.binance.stream import RENEW_EVERY, UserStream
-from recorder.binance.stream_connection import StreamServer
+from recorder.binance.stream_server import StreamServer
 from recorder.binance.timekeeper import Timekeeper
 from recorder.binance.weight import WeightBudget
 from recorder.domain.event import Arrival, Event
@@ -51,13 +51,12 @@ class Listener:
         stream = UserStream(
             MAIN.account,
             ListenKey(MAIN, AccountRequests(self.channel, self.allowance, self.timekeeper)),
-            StreamServer(self.streams.url, self.allowance, budget),
+            StreamServer(self.streams.url, self.allowance, budget, lifetime=lifetime),
             self.clock,
             deliver=self._deliver,
             changed=self._changed,
             learned_secret=self.secrets.append,
             renew_every=renew_every,
-            lifetime=lifetime,
         )
         runs = (self.channel.supervisor.run(), self.timekeeper.run(), stream.run())
         self._tasks = [asyncio.create_task(run) for run in runs]

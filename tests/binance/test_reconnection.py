@@ -4,7 +4,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.binance.reconnection import Backoff, ConnectionBudget, replacement_due
+from recorder.binance.reconnection import Backoff, ConnectionBudget, life, replacement_due
 
 
 def test_delays_double_from_nothing_to_half_a_minute() -> None:
@@ -51,3 +51,10 @@ async def test_a_replacement_is_due_when_a_connection_is_ending_or_old() -> None
         await replacement_due(ending, timedelta(milliseconds=10))
         ending.set()
         await replacement_due(ending)
+
+
+def test_connections_are_replaced_after_a_day_at_the_latest_and_not_all_at_once() -> None:
+    lives = [life() for _ in range(100)]
+    assert min(lives) >= 23 * 3600
+    assert max(lives) <= (23 * 60 + 50) * 60
+    assert len(set(lives)) > 90

@@ -1,19 +1,17 @@
 import asyncio
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
 from recorder.binance.allowance import Allowance
 from recorder.binance.clock import ExchangeClock
-from recorder.binance.reconnection import ConnectionBudget
-from recorder.binance.stream_connection import StreamConnection, StreamServer
+from recorder.binance.stream_connection import Frame, Line
+from recorder.binance.stream_server import StreamServer
 from recorder.binance.weight import WeightBudget
-from recorder.exceptions import ConfigurationError, ExchangeUnavailable, RateLimited
 from recorder.process.clock import steady
-from tests.binance.user_streams import UserStreams
+from tests.binance.user_streams import UserStreams, key_of
 
 
 @pytest.fixture
@@ -28,76 +26,56 @@ def allowance() -> Allowance:
 
 
 @asynccontextmanager
-async def reading(connection: StreamConnection, frames: list[bytes]) -> AsyncIterator[asyncio.Task[str]]:
-    reader = asyncio.create_task(connection.read(lambda frame, _: frames.append(frame)))
+async def reading(line: Line, frames: list[Frame]) -> AsyncIterator[asyncio.Task[str]]:
+    reader = asyncio.create_task(line.read(frames.append))
     yield reader
-    await connection.close()
+    await line.close()
     await reader
 
 
-async def test_the_address_names_every_event_that_is_wanted(streams: UserStreams, allowance: Allowance) -> None:
-    connection = await StreamServer(streams.url + "/", allowance).open("a+b/c")
-    events = "ACCOUNT_UPDATE/ORDER_TRADE_UPDATE/ACCOUNT_CONFIG_UPDATE/MARGIN_CALL/listenKeyExpired"
-    assert streams.targets == [f"/private/ws?listenKey=a%2Bb%2Fc&events={events}"]
-    assert connection.listen_key == "a+b/c"
-    await connection.close()
-
-
-async def test_the_form_of_the_address_can_be_another(streams: UserStreams, allowance: Allowance) -> None:
-    connection = await StreamServer(f"{streams.url}/private/ws/{{listen_key}}", allowance).open("a/b")
-    assert streams.targets == ["/private/ws/a%2Fb"]
-    await connection.close()
-
-
-def test_an_address_that_is_no_websocket_is_refused(allowance: Allowance) -> None:
-    for url in ("https://fstream.binance.com", "", "fstream.binance.com/{listen_key}"):
-        with pytest.raises(ConfigurationError, match="stream_url"):
-            StreamServer(url, allowance)
-
-
 async def test_frames_come_in_order_and_a_burst_is_not_lost(streams: UserStreams, allowance: Allowance) -> None:
-    connection, frames = await StreamServer(streams.url, allowance).open("key"), list[bytes]()
+    line, frames = await StreamServer(streams.url, allowance).open(key_of("key")), list[Frame]()
     socket = await streams.opened(1)
-    async with reading(connection, frames):
+    async with reading(line, frames):
         for number in range(5000):
             await socket.send(str(number))
         await socket.send(b"\xff")
         await socket.close()
         async with asyncio.timeout(5):
-            await connection.ending.wait()
-    assert frames == [*(str(number).encode() for number in range(5000)), b"\xff"]
+            await line.ending.wait()
+    assert [frame.data for frame in frames] == [*(str(number).encode() for number in range(5000)), b"\xff"]
 
 
 async def test_after_an_orderly_close_all_that_was_sent_has_been_heard(
     streams: UserStreams, allowance: Allowance
 ) -> None:
-    connection = await StreamServer(streams.url, allowance).open("key")
-    opened = connection.heard_at
-    async with reading(connection, []) as reader:
+    line = await StreamServer(streams.url, allowance).open(key_of("key"))
+    opened = line.heard_at
+    async with reading(line, []) as reader:
         await (await streams.opened(1)).close(1001, "going away")
         async with asyncio.timeout(5):
             assert "going away" in await reader
-    assert opened < connection.heard_at <= steady()
+    assert opened < line.heard_at <= steady()
 
 
 async def test_after_a_cut_nothing_is_sure_but_the_last_that_was_heard(
     streams: UserStreams, allowance: Allowance
 ) -> None:
-    connection = await StreamServer(streams.url, allowance).open("key")
-    opened = connection.heard_at
-    async with reading(connection, []) as reader:
+    line = await StreamServer(streams.url, allowance).open(key_of("key"))
+    opened = line.heard_at
+    async with reading(line, []) as reader:
         (await streams.opened(1)).transport.abort()
         async with asyncio.timeout(5):
             await reader
-    assert connection.heard_at == opened
+    assert line.heard_at == opened
 
 
 async def test_a_connection_without_pongs_is_given_up(streams: UserStreams, allowance: Allowance) -> None:
-    connection = await StreamServer(streams.url, allowance, ping_interval=0.05).open("key")
+    line = await StreamServer(streams.url, allowance, ping_interval=0.05).open(key_of("key"))
     socket = await streams.opened(1)
-    async with reading(connection, []) as reader:
-        heard = connection.heard_at
-        while connection.heard_at == heard:  # noqa: ASYNC110 - nothing but a pong moves it
+    async with reading(line, []) as reader:
+        heard = line.heard_at
+        while line.heard_at == heard:  # noqa: ASYNC110 - nothing but a pong moves it
             await asyncio.sleep(0.01)
         socket.transport.pause_reading()
         async with asyncio.timeout(5):
@@ -105,31 +83,101 @@ async def test_a_connection_without_pongs_is_given_up(streams: UserStreams, allo
     socket.transport.resume_reading()
 
 
-async def test_all_accounts_share_one_connection_budget(streams: UserStreams, allowance: Allowance) -> None:
-    budget = ConnectionBudget(limit=2, period=timedelta(seconds=0.3))
-    server = StreamServer(streams.url, allowance, budget)
-    began = time.monotonic()
-    connections = await asyncio.gather(*(server.open(f"key-{number}") for number in range(4)))
-    assert time.monotonic() - began >= 0.3
-    assert len(streams.targets) == 4
-    for connection in connections:
-        await connection.close()
-
-
-async def test_no_connection_is_opened_during_a_pause(streams: UserStreams, allowance: Allowance) -> None:
-    end = datetime.now(UTC) + timedelta(seconds=0.3)
-    allowance.pause(end)
-    connection = await StreamServer(streams.url, allowance).open("key")
-    assert datetime.now(UTC) >= end
-    await connection.close()
-
-
-async def test_a_refused_handshake_pauses_everything(streams: UserStreams, allowance: Allowance) -> None:
-    streams.refuse = [(502, {}), (429, {"Retry-After": "600"})]
+@asynccontextmanager
+async def shared(streams: UserStreams, allowance: Allowance, *keys: str) -> AsyncIterator[dict[str, list[Frame]]]:
+    """Lines of *keys* on one connection, and what came on each."""
     server = StreamServer(streams.url, allowance)
-    with pytest.raises(ExchangeUnavailable, match="502"):
-        await server.open("key")
-    assert allowance.paused_until is None
-    with pytest.raises(RateLimited):
-        await server.open("key")
-    assert allowance.pause_left > timedelta(minutes=9)
+    lines = await asyncio.gather(*(server.open(key_of(key)) for key in keys))
+    assert len(streams.targets) == 1
+    frames: dict[str, list[Frame]] = {key: [] for key in keys}
+    async with AsyncExitStack() as stack:
+        for line in lines:
+            _ = await stack.enter_async_context(reading(line, frames[line.listen_key]))
+        yield frames
+        await (await streams.opened(1)).close()
+        for line in lines:
+            async with asyncio.timeout(5):
+                await line.ending.wait()
+
+
+async def test_what_comes_on_a_shared_connection_goes_to_whom_it_names(
+    streams: UserStreams, allowance: Allowance
+) -> None:
+    async with shared(streams, allowance, "key-1", "key-2") as frames:
+        socket = await streams.opened(1)
+        for number in range(100):
+            await socket.send(f'{{"stream":"key-{number % 2 + 1}","data":{{"e":"A","n":1.{number}0}}}}')
+        await socket.send('{"data":{"e":"B"},"stream":"key-2"}')
+    assert [frame.data for frame in frames["key-1"]] == [f'{{"e":"A","n":1.{n}0}}'.encode() for n in range(0, 100, 2)]
+    assert [frame.data for frame in frames["key-2"]][-2:] == [b'{"e":"A","n":1.990}', b'{"e":"B"}']
+    assert all(frame.is_own for came in frames.values() for frame in came)
+
+
+async def test_an_event_for_a_key_that_nobody_asked_for_is_recorded_for_nobody_and_told(
+    streams: UserStreams, allowance: Allowance, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with shared(streams, allowance, "key-1", "key-2") as frames:
+        socket = await streams.opened(1)
+        for _ in range(2):
+            await socket.send('{"stream":"canary","data":{"e":"A"}}')
+        await socket.send('{"stream":"key-1","data":{"e":"B"}}')
+    assert [frame.data for frame in frames["key-1"]] == [b'{"e":"B"}']
+    assert frames["key-2"] == []
+    told = [record.getMessage() for record in caplog.records if "listenKey" in record.getMessage()]
+    assert len(told) == 1
+    assert "canary" not in told[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"e":"ACCOUNT_UPDATE","E":1}', '{"stream":5,"data":{}}', '{"error":{"code":2}}', "[", "\x00", '{"stream":"x"}'],
+)
+async def test_what_does_not_say_whose_it_is_is_kept_by_all_and_taken_for_nobody_s(
+    streams: UserStreams, allowance: Allowance, text: str
+) -> None:
+    async with shared(streams, allowance, "key-1", "key-2") as frames:
+        await (await streams.opened(1)).send(text)
+    for came in frames.values():
+        assert [(frame.data, frame.is_own) for frame in came] == [(text.encode(), False)]
+
+
+async def test_a_damaged_message_is_kept_by_whom_it_names_without_the_key(
+    streams: UserStreams, allowance: Allowance
+) -> None:
+    async with shared(streams, allowance, "key-1", "key-2") as frames:
+        await (await streams.opened(1)).send(b'{"stream":"key-2","data":{"e":"A\xff')
+    assert frames["key-1"] == []
+    assert [frame.data for frame in frames["key-2"]] == [b'{"stream":"[listen key]","data":{"e":"A\xff']
+    assert not frames["key-2"][0].is_own
+
+
+async def test_who_leaves_a_shared_connection_leaves_it_to_the_others(
+    streams: UserStreams, allowance: Allowance
+) -> None:
+    server = StreamServer(streams.url, allowance)
+    leaver, stayer = await asyncio.gather(server.open(key_of("key-1")), server.open(key_of("key-2")))
+    socket, left, frames = await streams.opened(1), list[Frame](), list[Frame]()
+    async with reading(stayer, frames):
+        async with reading(leaver, left) as reader:
+            await leaver.close()
+            assert await reader == ""
+        for key in ("key-1", "key-2"):
+            await socket.send(f'{{"stream":"{key}","data":{{"of":"{key}"}}}}')
+        while not frames:  # noqa: ASYNC110 - it is on its way
+            await asyncio.sleep(0.01)
+        assert not stayer.ending.is_set()
+    assert [frame.data for frame in frames] == [b'{"of":"key-2"}']
+    assert left == []
+    await streams.until(lambda: socket.close_code is not None)  # nobody is left
+
+
+async def test_all_lines_are_to_be_replaced_when_their_connection_is_old(
+    streams: UserStreams, allowance: Allowance
+) -> None:
+    server = StreamServer(streams.url, allowance, lifetime=timedelta(seconds=0.1))
+    lines = await asyncio.gather(server.open(key_of("key-1")), server.open(key_of("key-2")))
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(line.ending.wait() for line in lines))
+    assert not any(line.is_lost for line in lines)
+    for line in lines:
+        await line.close()

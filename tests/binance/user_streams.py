@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -99,3 +99,13 @@ class ListenKeys:
         reply = self.replies.pop(0) if self.replies else lambda request: answer(request, {"listenKey": self.key})
         if reply is not None:
             await socket.send(reply(request))
+
+
+def key_of(listen_key: str) -> Callable[[], Awaitable[str]]:
+    """What tells that key, a moment after it was asked for."""
+
+    async def start() -> str:
+        await asyncio.sleep(0)
+        return listen_key
+
+    return start

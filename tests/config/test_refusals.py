@@ -25,6 +25,7 @@ from tests.config.given import ACCOUNT, KEYS, PEM, Load, refusal
         ('[exchange]\nrest_url = "https://"', "exchange.rest_url is not a URL", "simulate"),
         ('[exchange]\nstream_url = "wss://host:port"', "exchange.stream_url is not a URL", "simulate"),
         ("[exchange]\nweight_budget = 0", "weight_budget should be greater than or equal to 1", "Correct"),
+        ("[stream]\nkeys_per_connection = 0", "keys_per_connection should be greater than or equal to 1", "Correct"),
         ('[http]\nlisten = "9464"', "http.listen is '9464', not a host and a port", "127.0.0.1:9464"),
         ('[http]\nlisten = "::1:80"', "not a host and a port", "[::1]"),
         ('[http]\nlisten = "localhost:65536"', "not a host and a port", "9464"),

@@ -25,6 +25,7 @@ def test_two_variables_and_no_file_make_one_account_with_every_default(load: Loa
     assert settings.snapshot.every == timedelta(seconds=60)
     assert settings.snapshot.timeout == timedelta(seconds=10)
     assert settings.stream.enabled
+    assert settings.stream.keys_per_connection == 40
     assert settings.exchange.ws_api_url == "wss://ws-fapi.binance.com/ws-fapi/v1"
     assert settings.exchange.weight_budget == 1200
     assert settings.http.address == ("127.0.0.1", 9464)

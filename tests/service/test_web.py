@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from recorder.simulator.exchange import Simulator
 from recorder.simulator.keys import HmacKey
-from recorder.simulator.knobs import Silence
+from recorder.simulator.knobs import Closed, Silence
 from tests.service.proxy import Proxy
-from tests.service.running import Start, sleep_until
+from tests.service.running import Start, load_settings, running, sleep_until
 from tests.service.tables import EVERY, PLENTY, Tables
 
 
@@ -143,3 +144,29 @@ async def _until(web: httpx.AsyncClient, status: int, holds: Callable[[dict[str,
             if answer.status_code == status and holds(reasons):
                 return reasons
             await asyncio.sleep(0.02)
+
+
+async def test_a_stream_that_waits_for_a_connection_is_named_and_counted_and_the_service_is_ready(
+    exchange: Simulator, database: str, address: str, web: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    exchange.knobs.on_handshake(Closed(503), door="stream", times=None)
+    settings = load_settings(tmp_path, exchange, database, listen=address)
+    stream = settings.stream.model_copy(update={"enabled": True})
+    async with running(settings.model_copy(update={"stream": stream})):
+        reasons = await _until(web, 200, lambda reasons: len(reasons) == 2 and "503" in str(reasons))
+        assert set(reasons) == {"stream of main", "stream of hedge"}
+        assert "\nrecorder_streams_waiting 2.0\n" in (await web.get("/metrics")).text
+        exchange.knobs.clear()
+        assert await _until(web, 200, lambda reasons: not reasons) == {}
+        assert "\nrecorder_streams_waiting 0.0\n" in (await web.get("/metrics")).text
+
+
+async def test_an_exchange_that_takes_one_listen_key_at_a_time_is_listened_to_all_the_same(
+    exchange: Simulator, database: str, address: str, web: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    exchange.knobs.on_handshake(Closed(400), door="combined", times=None)
+    settings = load_settings(tmp_path, exchange, database, listen=address)
+    stream = settings.stream.model_copy(update={"enabled": True})
+    async with running(settings.model_copy(update={"stream": stream})):
+        assert await _until(web, 200, lambda reasons: not reasons) == {}
+        assert [handshake.status for handshake in exchange.traffic.streams] == [400, 101, 101]

@@ -32,3 +32,10 @@ def test_addresses_of_old_are_known(target: str) -> None:
 @pytest.mark.parametrize("target", ["/", "/private", "/private/other", "/ws-fapi/v1", "/market/ws/btcusdt@markPrice"])
 def test_there_are_no_streams_elsewhere(target: str) -> None:
     assert parse_address(target) is None
+
+
+def test_keys_can_be_listed() -> None:
+    address = parse_address("/private/stream?streams=K/L")
+    assert address is not None
+    assert address.wrapped
+    assert [(each.listen_key, each.events) for each in address.subscriptions] == [("K", None), ("L", None)]

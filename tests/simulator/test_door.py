@@ -64,3 +64,14 @@ async def test_a_handshake_costs_weight(exchange: Simulator) -> None:
             pass
     assert exchange.meter.count == 10
     assert (await refused(exchange.ws_api_url)).response.status_code == 429
+
+
+async def test_several_listen_keys_on_one_connection_can_be_refused(exchange: Simulator) -> None:
+    exchange.knobs.on_handshake(Closed(400), door="combined", times=None)
+    several = f"{exchange.stream_url}/private/stream?listenKey=a&events=A&listenKey=b&events=A"
+    assert (await refused(several)).response.status_code == 400
+    async with connect(f"{exchange.stream_url}/private/stream?listenKey=a&events=A"):
+        pass
+    exchange.knobs.clear()
+    async with connect(several):
+        pass

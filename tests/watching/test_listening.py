@@ -1,5 +1,6 @@
 """What one account's stream tells, and when a snapshot proves that it does not."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -34,6 +35,20 @@ class Recorded:
         self.gaps.append(gap)
 
 
+class CountedTime(datetime):
+    """A time that counts how often it, or another one, was compared."""
+
+    comparisons = 0
+
+    def __lt__(self, other: datetime) -> bool:  # type: ignore[override]
+        CountedTime.comparisons += 1
+        return super().__lt__(other)
+
+    def __le__(self, other: datetime) -> bool:  # type: ignore[override]
+        CountedTime.comparisons += 1
+        return super().__le__(other)
+
+
 class Ears:
     """A listening whose surroundings are lists."""
 
@@ -49,6 +64,9 @@ class Ears:
         )
 
     def tell(self, seconds: float, amount: str, *, late: float = 0) -> None:
+        self.tell_at(at(seconds), amount, late=late)
+
+    def tell_at(self, time: datetime, amount: str, *, late: float = 0) -> None:
         position = StreamPosition(
             symbol="BTCUSDT",
             position_side="BOTH",
@@ -62,15 +80,16 @@ class Ears:
             margin_asset="USDT",
         )
         event = AccountUpdate(
-            time=at(seconds),
-            event_time=at(seconds),
+            time=time,
+            event_time=time,
             reason="ORDER",
             balances=(),
             positions=(position,),
             symbol=None,
-            raw="{}",
+            raw=f'{{"pa":"{amount}"}}',
         )
-        self.listening.deliver(event, Arrival(number=1, received_at=at(seconds + late), clock_offset=None))
+        received_at = time + timedelta(seconds=late)
+        self.listening.deliver(event, Arrival(number=1, received_at=received_at, clock_offset=None))
 
     def is_dead(self, seconds: float, *held: tuple[str, float]) -> bool:
         positions = tuple(
@@ -223,3 +242,43 @@ def test_the_same_message_told_again_is_dropped_so_that_it_passes_for_no_newer_s
     ears.tell(6, "2")
     ears.tell(5, "1")
     assert [told.event.time for told in ears.recorded.events] == [at(5), at(6)]
+
+
+def test_a_flood_on_one_position_costs_each_event_the_same_however_many_came_before(ears: Ears) -> None:
+    start = CountedTime.combine(NOON.date(), NOON.timetz())
+
+    def compared(events: range) -> int:
+        before = CountedTime.comparisons
+        for number in events:
+            ears.tell_at(start + timedelta(microseconds=200 * number), str(number))
+        return CountedTime.comparisons - before
+
+    assert compared(range(1_000)) <= 3_000
+    assert compared(range(1_000, 3_000)) <= 6_000
+
+
+def test_a_flood_within_one_instant_takes_no_more_memory_than_it_needs(ears: Ears) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(12_000):
+            ears.tell(5, str(number))
+            ears.recorded.events.clear()
+        half, _ = tracemalloc.get_traced_memory()
+        for number in range(12_000, 24_000):
+            ears.tell(5, str(number))
+            ears.recorded.events.clear()
+        whole, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert whole < 1.2 * half
+    assert not ears.is_dead(6, ("23999", 5))
+
+
+def test_a_stream_that_could_not_be_opened_yet_waits_and_was_not_lost() -> None:
+    waiting = Ears()
+    waiting.listening.expected_since(at(-20))
+    assert waiting.gaps == [("waiting_for_connection", at(-20), None)]
+    waiting.listening.changed(Connected(at(0)))
+    assert waiting.gaps[-1] == ("waiting_for_connection", at(-20), at(0))
+    waiting.listening.expected_since(at(-20))
+    assert len(waiting.gaps) == 2

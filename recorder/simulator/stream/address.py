@@ -33,7 +33,8 @@ class Address:
 def parse_address(target: str) -> Address | None:
     """Read the target of a handshake, path and query; ``None`` if no streams are there.
 
-    In the query each ``events``, types joined by slashes, belongs to the ``listenKey`` before it.
+    In the query each ``events``, types joined by slashes, belongs to the ``listenKey`` before it; ``streams`` are keys
+    joined by slashes.
     """
     url = urlsplit(target)
     match [unquote(part) for part in url.path.strip("/").split("/")]:
@@ -54,6 +55,8 @@ def _subscriptions(query: list[tuple[str, str]]) -> tuple[Subscription, ...]:
     for name, value in query:
         if name == "listenKey":
             found.append(Subscription(listen_key=value))
+        elif name == "streams":
+            found += [Subscription(listen_key=key) for key in value.split("/")]
         elif name == "events" and found:
             found[-1] = Subscription(listen_key=found[-1].listen_key, events=frozenset(value.split("/")))
     return tuple(found)
