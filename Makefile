@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What goes by the clock waits more than it works, so three at a time; what fails beside others must hold when it is alone.
 CLOCKED := tests/service tests/money tests/faults
 
-.PHONY: demo test check tests bench soak endurance torture format clean migrations/structure
+.PHONY: demo test check tests bench soak endurance torture format clean docs/schema.md migrations/structure
 
 demo: $(VENV)/.demo ## see it work: simulated exchange, embedded PostgreSQL, recorder
 	$(BIN)/recorder demo
@@ -38,7 +38,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs/schema.md: $(VENV)/.dev migrations ## what the database says of itself
+docs/schema.md: $(VENV)/.dev ## what the database says of itself
 	$(BIN)/python -m tests.postgres.schema_page > $@.new && mv $@.new $@
 
 migrations/structure: $(VENV)/.dev ## what the newest revision is made of
