@@ -1,6 +1,7 @@
 """The history says at the moment of every ok snapshot what the snapshot showed, whatever was written in which order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.domain.balance import Balance
 from recorder.domain.event import AccountUpdate, Arrival, StreamPosition, Told
 from recorder.domain.item import Item
 from recorder.domain.position import NEVER, Position
-from recorder.domain.snapshot import Kind, Snapshot
+from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.recording import write
 
 pytestmark = pytest.mark.every_postgres
@@ -31,15 +33,9 @@ DISAGREE = """
       CROSS JOIN bi.positions_at(s.taken_at) h
       WHERE s.outcome = 'ok' AND h.account = s.account AND h.position_amt <> 0
     )
-    SELECT * FROM (
-      (SELECT 'shown', * FROM shown EXCEPT ALL SELECT 'shown', * FROM said)
-      UNION ALL
-      (SELECT 'said', * FROM said EXCEPT ALL SELECT 'said', * FROM shown)
-    ) AS wrong (who, account, "time")
-    WHERE NOT EXISTS (
-      SELECT FROM recorder.change c
-      WHERE c.update_time <= wrong.taken_at AND c.contradicted_by > wrong."time" AND c.symbol = wrong.symbol
-    )
+    (SELECT 'shown', * FROM shown EXCEPT ALL SELECT 'shown', * FROM said)
+    UNION ALL
+    (SELECT 'said', * FROM said EXCEPT ALL SELECT 'said', * FROM shown)
 """
 CHANGES = """
     SELECT symbol, position_side, update_time, dated_by_exchange, position_amt, entry_price, source, snapshot_time,
@@ -55,9 +51,7 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def event(
-    seconds: float, amount: str, *, key: tuple[str, str] = BTC, entry: str = "100", account: str = "main"
-) -> Told:
+def event(seconds: float, amount: str, *, key: tuple[str, str] = BTC, entry: str = "100") -> Told:
     position = StreamPosition(
         symbol=key[0],
         position_side=key[1],
@@ -79,7 +73,7 @@ def event(
         symbol=None,
         raw="{}",
     )
-    return Told(account, Arrival(number=1, received_at=at(seconds + 0.01), clock_offset=None), update)
+    return Told("main", Arrival(number=1, received_at=at(seconds + 0.01), clock_offset=None), update)
 
 
 def held(amount: str, updated: float | None, *, key: tuple[str, str] = BTC, entry: str = "100") -> Position:
@@ -191,11 +185,43 @@ async def test_positions_that_come_back_with_their_old_date_contradict_their_clo
     whole = (held("4", -1), eth)
     story = [snapshot(0, *whole), snapshot(5, *(() if both else (eth,))), snapshot(10, *whole), snapshot(15, *whole)]
     await written(engine, [story[place] for place in order], apart=True)
-    contradicted = (
-        "SELECT symbol, update_time, contradicted_by FROM recorder.change WHERE source = 'inferred' ORDER BY 1"
-    )
+    closes = "SELECT symbol, update_time, contradicted_by FROM bi.position_history WHERE source = 'inferred' ORDER BY 1"
     expected = [("BTCUSDT", at(5), at(10)), ("ETHUSDT", at(5), at(10))]
-    assert await rows(engine, contradicted) == expected[: 1 + both]
+    assert await rows(engine, closes) == expected[: 1 + both]
+
+
+async def test_a_contradicted_close_ends_no_life_has_no_value_and_is_a_gap(engine: AsyncEngine) -> None:
+    held_on, other = held("4", -1), held("-2", -30, key=("ETHUSDT", "BOTH"))
+    story = [snapshot(slot, *([held_on] * (slot not in (5, 10))), other) for slot in (0, 5, 10, 15)]
+    await written(engine, story, apart=True)
+    episodes = "SELECT symbol, opened_at, closed_at FROM bi.position_episode ORDER BY 1"
+    assert await rows(engine, episodes) == [("BTCUSDT", at(-1), None), ("ETHUSDT", at(-30), None)]
+    gaps = "SELECT source, reason, symbol, position_side, started_at, ended_at FROM bi.gap"
+    assert await rows(engine, gaps) == [("snapshot", "contradicted", *BTC, at(5), at(15))]
+    curve = """SELECT symbol, array_agg(net_profit ORDER BY "time") FROM bi.pnl_curve GROUP BY 1 ORDER BY 1"""
+    assert await rows(engine, curve) == [("BTCUSDT", [0, None, None, 0]), ("ETHUSDT", [0, 0, 0, 0])]
+    for symbol, expected in (("NULL", [0, None, None, 0]), ("'BTCUSDT'", [0, None, None, 0]), ("'ETHUSDT'", [0] * 4)):
+        series = f"""SELECT net_profit FROM bi.pnl_series('main', {symbol}, '{at(0)}', '{at(20)}', '5 seconds')"""
+        assert [value for (value,) in await rows(engine, series)] == expected
+
+
+async def test_equity_is_not_known_where_a_close_was_contradicted(engine: AsyncEngine) -> None:
+    usdt = Balance(
+        account_alias="alias",
+        asset="USDT",
+        balance=Decimal(1000),
+        cross_wallet_balance=Decimal(1000),
+        cross_un_pnl=Decimal(0),
+        available_balance=Decimal(1000),
+        max_withdraw_amount=Decimal(1000),
+    )
+    story = [
+        replace(each, balance_outcome=Outcome.OK, balances=(usdt,))
+        for each in (snapshot(0, held("4", -1)), snapshot(5), snapshot(10, held("4", -1)))
+    ]
+    await written(engine, story, apart=True)
+    equity = 'SELECT wallet_balance, unrealized_profit, equity, net_profit FROM bi.account_equity ORDER BY "time"'
+    assert await rows(engine, equity) == [(1000, 0, 1000, 0), (1000, None, None, None), (1000, 0, 1000, 0)]
 
 
 async def test_a_position_that_comes_back_with_a_new_date_contradicts_nothing(engine: AsyncEngine) -> None:
@@ -205,6 +231,7 @@ async def test_a_position_that_comes_back_with_a_new_date_contradicts_nothing(en
 
 KEYS = [("A", "BOTH"), ("B", "LONG"), ("B", "SHORT")]
 # What one position becomes at each of its instants, and who tells of it. Instants are half a second and more apart.
+Move = tuple[int, tuple[str, str], str, bool]
 _MOVES = st.lists(
     st.tuples(st.integers(1, 59), st.sampled_from(KEYS), st.sampled_from(["0", "1", "2"]), st.booleans()), max_size=10,
     unique_by=lambda move: move[0],
@@ -223,13 +250,11 @@ _ANSWERS = st.lists(
 )
 
 
-def told(moves: Sequence[tuple[int, tuple[str, str], str, bool]]) -> list[Item]:
+def told(moves: Sequence[Move]) -> list[Item]:
     return [event(place / 2, amount, key=key) for place, key, amount, heard in moves if heard]
 
 
-def answered(
-    moves: Sequence[tuple[int, tuple[str, str], str, bool]], answer: tuple[int, int, float, str, Kind]
-) -> Item:
+def answered(moves: Sequence[Move], answer: tuple[int, int, float, str, Kind]) -> Item:
     """A snapshot of what was so at some moment between sending and receiving, or of what the exchange made of it."""
     place, after, took, how, kind = answer
     true = place / 2 + 0.1 + after / 20
