@@ -192,7 +192,8 @@ def _agree(last: Dated | None, known: PositionState | None, state: PositionState
     """Whether a snapshot shows the state that was in force: the *last* dated one, else the one *known* before."""
     if last is None and known is not None and state is not None:
         return known.same_as(state) or (not known.is_open and not state.is_open)
-    in_force = (last or known).position_amt if last or known else _FLAT
+    told = last or known
+    in_force = told.position_amt if told else _FLAT
     shown = state.position_amt if state else _FLAT
     if in_force != shown or state is None or last is None:
         return in_force == shown

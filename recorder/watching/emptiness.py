@@ -35,7 +35,7 @@ class Emptiness:
             return
         self._looked(self._account)
         log.error(
-            "%s looks empty at %s: all %d positions are missing in a complete answer, and nothing told of a close. They "
-            "are recorded as closed; should they come back as they were, the closes are contradicted. See the exchange.",
+            "%s looks empty at %s: all %d positions are missing in a complete answer and nothing told of it. "
+            "They are recorded as closed; if they come back as they were, that is marked. Look at the exchange.",
             self._account, snapshot.time, len(before),
         )  # fmt: skip

@@ -185,7 +185,7 @@ class Listening:
     def told_flat(self, key: Key) -> bool:
         """Whether the stream told last that a position is closed."""
         told = self._told.get(key)
-        return bool(told) and told[-1].position_amt == 0
+        return told is not None and told[-1].position_amt == 0
 
     def _explained(self, key: Key, seen: _Seen) -> bool:
         """Whether the stream told of what was *seen*, or of something later.

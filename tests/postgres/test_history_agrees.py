@@ -124,7 +124,7 @@ async def written(engine: AsyncEngine, items: Sequence[Item], *, apart: bool) ->
 async def test_a_phantom_that_only_the_stream_told_of_is_closed_whenever_the_event_comes(
     engine: AsyncEngine, order: Sequence[int], apart: bool
 ) -> None:
-    story = [snapshot(0), event(3, "4"), snapshot(5), snapshot(10)]
+    story: list[Item] = [snapshot(0), event(3, "4"), snapshot(5), snapshot(10)]
     await written(engine, [story[place] for place in order], apart=apart)
     assert await rows(engine, HISTORY) == [(at(3), 4, "stream"), (at(5), 0, "inferred")]
 
@@ -134,7 +134,13 @@ async def test_a_phantom_that_only_the_stream_told_of_is_closed_whenever_the_eve
 async def test_a_position_that_is_reopened_right_after_the_snapshot_was_closed_at_it(
     engine: AsyncEngine, after: float, late: bool
 ) -> None:
-    story = [snapshot(0), event(4.5, "4"), snapshot(5), event(5.2 + after, "4"), snapshot(10, held("4", 5.2 + after))]
+    story: list[Item] = [
+        snapshot(0),
+        event(4.5, "4"),
+        snapshot(5),
+        event(5.2 + after, "4"),
+        snapshot(10, held("4", 5.2 + after)),
+    ]
     await written(engine, story[::-1] if late else story, apart=True)
     assert await rows(engine, HISTORY) == [
         (at(4.5), 4, "stream"), (at(5), 0, "inferred"), (at(5.2 + after), 4, "stream"),
@@ -147,7 +153,7 @@ async def test_a_close_that_the_stream_dates_takes_the_place_of_the_inferred_one
 
 
 async def test_a_close_while_the_answer_was_on_its_way_is_before_the_answer_that_shows_it(engine: AsyncEngine) -> None:
-    story = [snapshot(0, held("4", -1)), snapshot(5), event(5.24, "0")]
+    story: list[Item] = [snapshot(0, held("4", -1)), snapshot(5), event(5.24, "0")]
     await written(engine, story, apart=True)
     assert await rows(engine, HISTORY) == [(at(-1), 4, "snapshot"), (at(5.24), 0, "stream")]
     assert await rows(engine, MOMENTS) == [(at(0), at(0.2)), (at(5), at(5.24))]
@@ -155,7 +161,7 @@ async def test_a_close_while_the_answer_was_on_its_way_is_before_the_answer_that
 
 @pytest.mark.parametrize("updated", [-50, None])
 async def test_dates_that_run_backwards_and_stay_there_hide_nothing(engine: AsyncEngine, updated: float | None) -> None:
-    story = [
+    story: list[Item] = [
         snapshot(0, held("4", -1)), snapshot(5, held("3", updated)), snapshot(10, held("3", updated)), snapshot(15),
     ]  # fmt: skip
     await written(engine, story, apart=True)
@@ -165,7 +171,12 @@ async def test_dates_that_run_backwards_and_stay_there_hide_nothing(engine: Asyn
 
 async def test_the_sides_of_a_hedge_are_closed_apart(engine: AsyncEngine) -> None:
     long, short = ("BTCUSDT", "LONG"), ("BTCUSDT", "SHORT")
-    story = [snapshot(0), event(3, "4", key=long), event(3, "-4", key=short), snapshot(5, held("-4", 3, key=short))]
+    story: list[Item] = [
+        snapshot(0),
+        event(3, "4", key=long),
+        event(3, "-4", key=short),
+        snapshot(5, held("-4", 3, key=short)),
+    ]
     await written(engine, story, apart=True)
     closed = "SELECT position_side, update_time FROM bi.position_history WHERE source = 'inferred'"
     assert await rows(engine, closed) == [("LONG", at(5))]
@@ -183,7 +194,12 @@ async def test_positions_that_come_back_with_their_old_date_contradict_their_clo
 ) -> None:
     eth = held("-2", -30, key=("ETHUSDT", "BOTH"))
     whole = (held("4", -1), eth)
-    story = [snapshot(0, *whole), snapshot(5, *(() if both else (eth,))), snapshot(10, *whole), snapshot(15, *whole)]
+    story: list[Item] = [
+        snapshot(0, *whole),
+        snapshot(5, *(() if both else (eth,))),
+        snapshot(10, *whole),
+        snapshot(15, *whole),
+    ]
     await written(engine, [story[place] for place in order], apart=True)
     closes = "SELECT symbol, update_time, contradicted_by FROM bi.position_history WHERE source = 'inferred' ORDER BY 1"
     expected = [("BTCUSDT", at(5), at(10)), ("ETHUSDT", at(5), at(10))]
@@ -192,7 +208,7 @@ async def test_positions_that_come_back_with_their_old_date_contradict_their_clo
 
 async def test_a_contradicted_close_ends_no_life_has_no_value_and_is_a_gap(engine: AsyncEngine) -> None:
     held_on, other = held("4", -1), held("-2", -30, key=("ETHUSDT", "BOTH"))
-    story = [snapshot(slot, *([held_on] * (slot not in (5, 10))), other) for slot in (0, 5, 10, 15)]
+    story: list[Item] = [snapshot(slot, *([held_on] * (slot not in (5, 10))), other) for slot in (0, 5, 10, 15)]
     await written(engine, story, apart=True)
     episodes = "SELECT symbol, opened_at, closed_at FROM bi.position_episode ORDER BY 1"
     assert await rows(engine, episodes) == [("BTCUSDT", at(-1), None), ("ETHUSDT", at(-30), None)]
@@ -215,7 +231,7 @@ async def test_equity_is_not_known_where_a_close_was_contradicted(engine: AsyncE
         available_balance=Decimal(1000),
         max_withdraw_amount=Decimal(1000),
     )
-    story = [
+    story: list[Item] = [
         replace(each, balance_outcome=Outcome.OK, balances=(usdt,))
         for each in (snapshot(0, held("4", -1)), snapshot(5), snapshot(10, held("4", -1)))
     ]
