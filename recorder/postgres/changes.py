@@ -219,7 +219,7 @@ async def hold_again(
     if outside:
         again.update(await connection.scalars(_HELD_AGAINST, {"account_id": account_id, "instants": sorted(outside)}))
     touched: dict[Key, list[datetime]] = defaultdict(list)
-    if again:
+    if again and not (known and all(each.later is None for each in known) and not outside):
         for symbol, side, at in told:
             touched[symbol, side].append(at)
     while again:
@@ -256,7 +256,10 @@ async def _hold(
         rows_gone = _CHANGE_KEY.parameters((account_id, *key) for key in gone)
         await connection.execute(_RETRACT, {"of": account_id} | rows_gone)
     await _add(connection, account_id, new)
-    for symbol, side, at, _ in (*gone, *(change.key for change in new)):
+    newest = {each.now.time for each in due if each.later is None}
+    # What no snapshot follows is contradicted by none yet.
+    news = [change.key for change in new if change.position_amt or change.snapshot_time not in newest]
+    for symbol, side, at, _ in (*gone, *news):
         touched[symbol, side].append(at)
     moved = {each.now.time: each for each in due if true_at[each.now.time] != each.true_at}
     if moved:
