@@ -76,8 +76,12 @@ _STATES = text("""
 _DATED = text(f"""
     SELECT given."time", c.symbol, c.position_side, c.update_time, c.position_amt, c.entry_price, c.margin_asset
     FROM ({_WINDOW.rows}) AS given
-    JOIN recorder.change c ON c.account_id = :account_id AND c.dated_by_exchange AND c.source <> 'ledger'
-      AND c.update_time > given.since AND c.update_time <= given.until
+    CROSS JOIN LATERAL (
+      SELECT c.* FROM recorder.change c
+      WHERE c.account_id = :account_id AND c.dated_by_exchange AND c.source <> 'ledger'
+        AND c.update_time > given.since AND c.update_time <= given.until
+      ORDER BY c.update_time OFFSET 0
+    ) AS c
     ORDER BY c.update_time
 """)
 _IMPLIED = text("""
@@ -231,6 +235,12 @@ async def hold_again(
         await connection.execute(_MARK, {"account_id": account_id} | rows)
 
 
+async def retract(connection: AsyncConnection, account_id: int, keys: Sequence[ChangeKey]) -> None:
+    """Take changes of an account away."""
+    rows = _CHANGE_KEY.parameters((account_id, *key) for key in keys)
+    await connection.execute(_RETRACT, {"of": account_id} | rows)
+
+
 async def _hold(
     connection: AsyncConnection, account_id: int, due: Sequence[_Due], touched: dict[Key, list[datetime]]
 ) -> set[datetime]:
@@ -253,8 +263,7 @@ async def _hold(
     gone = [key for key in was if key not in now]
     new = [change for key, change in now.items() if was.get(key) != change]
     if gone:
-        rows_gone = _CHANGE_KEY.parameters((account_id, *key) for key in gone)
-        await connection.execute(_RETRACT, {"of": account_id} | rows_gone)
+        await retract(connection, account_id, gone)
     await _add(connection, account_id, new)
     newest = {each.now.time for each in due if each.later is None}
     # What no snapshot follows is contradicted by none yet.
