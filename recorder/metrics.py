@@ -86,6 +86,12 @@ class Metrics:
             ("task",),
             registry=self.registry,
         )
+        self._looked_empty = Counter(
+            "recorder_account_looked_empty",
+            "Complete answers that lacked every position of an account, of whose closes nothing told.",
+            ("account",),
+            registry=self.registry,
+        )
         self._leads = Gauge(
             "recorder_leads",
             "1 while this recorder watches the account, 0 while it stands by because another one does.",
@@ -103,6 +109,9 @@ class Metrics:
     def restarted(self, task: str, times: int) -> None:
         """Count that a task was started again so many *times*; 0 makes it known."""
         self._restarts.labels(task).inc(times)
+
+    def looked_empty(self, account: str) -> None:
+        self._looked_empty.labels(account).inc()
 
     def leads(self, account: str, leads: bool) -> None:
         self._leads.labels(account).set(leads)

@@ -35,7 +35,7 @@ FROM (
     SELECT a.name AS account, a.id AS account_id, first."time" AS first_time, line.asset, line.after, sum(line.transfer) AS transfer
     FROM recorder.account a
     CROSS JOIN LATERAL (
-      SELECT s."time", s.taken_at
+      SELECT s."time", coalesce(s.true_at, s.taken_at) AS taken_at
       FROM recorder.snapshot s
       WHERE s.account_id = a.id AND s.outcome = 'ok' AND s.balance_outcome = 'ok'
       ORDER BY s."time"
@@ -52,7 +52,7 @@ FROM (
       LEFT JOIN LATERAL (
         SELECT s."time"
         FROM recorder.snapshot s
-        WHERE s.account_id = a.id AND s.balance_outcome = 'ok' AND s.taken_at < i."time"
+        WHERE s.account_id = a.id AND s.balance_outcome = 'ok' AND coalesce(s.true_at, s.taken_at) < i."time"
           AND s."time" < i."time" + interval '1 minute'
         ORDER BY s."time" DESC
         LIMIT 1
@@ -64,11 +64,11 @@ FROM (
   WINDOW booked AS (PARTITION BY account, account_id, first_time, asset ORDER BY after)
 ) AS stretch
 CROSS JOIN LATERAL (
-  SELECT s."time", s.outcome
+  SELECT s."time", s.outcome, coalesce(s.true_at, s.taken_at) AS taken_at
   FROM recorder.snapshot s
   WHERE s.account_id = stretch.account_id AND s.balance_outcome = 'ok'
     AND s."time" > stretch.after AND s."time" <= stretch.until
-  GROUP BY s."time", s.outcome
+  GROUP BY s."time", s.outcome, s.true_at, s.taken_at
 ) AS slot
 LEFT JOIN LATERAL (
   SELECT b.wallet_balance
@@ -77,7 +77,11 @@ LEFT JOIN LATERAL (
   LIMIT 1
 ) AS b ON true
 CROSS JOIN LATERAL (
-  SELECT CASE WHEN slot.outcome = 'ok' THEN coalesce(sum(p.unrealized_profit), 0) END AS unrealized_profit
+  SELECT CASE WHEN slot.outcome = 'ok' AND NOT EXISTS (
+    SELECT FROM recorder.contradicted c
+    WHERE c.account_id = stretch.account_id AND c.margin_asset = stretch.asset
+      AND c.ended_at > slot."time" AND c.started_at <= slot.taken_at
+  ) THEN coalesce(sum(p.unrealized_profit), 0) END AS unrealized_profit
   FROM recorder.sample p
   WHERE p.account_id = stretch.account_id AND p."time" = slot."time" AND p.margin_asset = stretch.asset
 ) AS held;
@@ -88,7 +92,7 @@ COMMENT ON COLUMN bi.account_equity.account IS 'Name of the account, as its oper
 COMMENT ON COLUMN bi.account_equity.asset IS 'Asset of all amounts of the row, for example USDT.';
 COMMENT ON COLUMN bi.account_equity."time" IS 'The slot: the due time of the schedule; for snapshots outside it the instant of asking.';
 COMMENT ON COLUMN bi.account_equity.wallet_balance IS 'Balance of the wallet, without unrealised profit; 0 when the asset was used up.';
-COMMENT ON COLUMN bi.account_equity.unrealized_profit IS 'Unrealised profit of all positions with this margin asset; null: the positions could not be asked.';
+COMMENT ON COLUMN bi.account_equity.unrealized_profit IS 'Unrealised profit of all positions with this margin asset; null: the positions could not be asked, or the answer lacked one that was there (bi.gap, contradicted).';
 COMMENT ON COLUMN bi.account_equity.equity IS 'wallet_balance + unrealized_profit.';
 COMMENT ON COLUMN bi.account_equity.net_transfers IS 'What came in less what went out by transfer, cumulative since the account''s first snapshot with positions and balances.';
 COMMENT ON COLUMN bi.account_equity.net_profit IS 'Profit since that snapshot: equity less the equity then, less net_transfers.';

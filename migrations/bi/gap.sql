@@ -22,11 +22,23 @@ SELECT
   u.symbol,
   u.position_side
 FROM recorder.unexplained u
-JOIN recorder.account a ON a.id = u.account_id;
+JOIN recorder.account a ON a.id = u.account_id
+UNION ALL
+SELECT
+  a.name,
+  'snapshot',
+  c.started_at,
+  c.ended_at,
+  'contradicted',
+  NULL,
+  c.symbol,
+  c.position_side
+FROM recorder.contradicted c
+JOIN recorder.account a ON a.id = c.account_id;
 
 COMMENT ON VIEW bi.gap IS
   'One row per interval in which an account was not watched: nothing is known of it, which is not the same as nothing having happened. '
-  'Also one per stretch in which a position moved by something that neither the event stream nor the fills tell of.';
+  'Also one per stretch in which answers lacked a position that was there, and one per stretch in which a position moved by something that neither the event stream nor the fills tell of.';
 COMMENT ON COLUMN bi.gap.account IS 'Name of the account, as its operator chose it.';
 COMMENT ON COLUMN bi.gap.source IS 'What was interrupted: snapshot or stream.';
 COMMENT ON COLUMN bi.gap.started_at IS 'The last instant that is covered: of snapshots the time of the last ok one, or a microsecond after; of the stream a second before it was lost, or more where events came later than that, since some may have been on their way.';
@@ -40,10 +52,12 @@ COMMENT ON COLUMN bi.gap.reason IS
   'weight_used_up (of the budget of a minute), key_rejected, exchange_refused (the request or its timestamp, or an answer that is '
   'not as documented), internal_error; '
   'of the stream also waiting_for_connection (none could be opened yet), connection_lost, listen_key_expired, listen_key_changed, silent (it told nothing of what a snapshot showed). '
-  'Found afterwards: unexplained (a position had another amount than its fills add up to; between the two times its changes are not known).';
+  'Found afterwards: unexplained (a position had another amount than its fills add up to; between the two times its changes are not known), '
+  'contradicted (complete answers lacked a position, and then it was back with a state from before: it was there all the time, at values '
+  'that nobody knows).';
 COMMENT ON COLUMN bi.gap.repaired_by IS
   'What filled the interval afterwards: ledgers (income and fills are complete, and every change that they explain is in '
   'bi.position_history; not known are prices and margins in between, margin calls, and changes of leverage, margin type and '
   'settings); null: nothing did, or the fills do not explain what happened.';
-COMMENT ON COLUMN bi.gap.symbol IS 'Contract that is unexplained; null: the whole account was not watched.';
-COMMENT ON COLUMN bi.gap.position_side IS 'BOTH, LONG or SHORT: the position that is unexplained; null: the whole account was not watched.';
+COMMENT ON COLUMN bi.gap.symbol IS 'Contract that is unexplained or contradicted; null: the whole account was not watched.';
+COMMENT ON COLUMN bi.gap.position_side IS 'BOTH, LONG or SHORT: the position that is unexplained or contradicted; null: the whole account was not watched.';

@@ -12,11 +12,12 @@ SELECT
   stretch.position_side,
   slot."time",
   stretch.asset,
-  coalesce(held.unrealized_profit, 0) AS unrealized_profit,
+  CASE WHEN held.known THEN coalesce(held.unrealized_profit, 0) END AS unrealized_profit,
   stretch.realized_profit,
   stretch.commission,
   stretch.funding,
-  coalesce(held.unrealized_profit, 0) + stretch.realized_profit + stretch.commission + stretch.funding AS net_profit
+  CASE WHEN held.known
+    THEN coalesce(held.unrealized_profit, 0) + stretch.realized_profit + stretch.commission + stretch.funding END AS net_profit
 FROM (
   SELECT
     account,
@@ -44,7 +45,7 @@ FROM (
       sum(line.funding) AS funding
     FROM recorder.account a
     CROSS JOIN LATERAL (
-      SELECT s.taken_at
+      SELECT coalesce(s.true_at, s.taken_at) AS taken_at
       FROM recorder.snapshot s
       WHERE s.account_id = a.id AND s.outcome = 'ok'
       ORDER BY s."time"
@@ -69,7 +70,7 @@ FROM (
     LEFT JOIN LATERAL (
       SELECT s."time"
       FROM recorder.snapshot s
-      WHERE s.account_id = a.id AND s.outcome = 'ok' AND s.taken_at < line."time"
+      WHERE s.account_id = a.id AND s.outcome = 'ok' AND coalesce(s.true_at, s.taken_at) < line."time"
         AND s."time" < line."time" + interval '1 minute'
       ORDER BY s."time" DESC
       LIMIT 1
@@ -79,19 +80,25 @@ FROM (
   WINDOW booked AS (PARTITION BY account, account_id, symbol, position_side, asset ORDER BY after)
 ) AS stretch
 CROSS JOIN LATERAL (
-  SELECT s."time"
+  SELECT s."time", coalesce(s.true_at, s.taken_at) AS taken_at
   FROM recorder.snapshot s
   WHERE s.account_id = stretch.account_id AND s.outcome = 'ok'
     AND s."time" > stretch.after AND s."time" <= stretch.until
-  GROUP BY s."time"
+  GROUP BY s."time", s.true_at, s.taken_at
 ) AS slot
-LEFT JOIN LATERAL (
-  SELECT p.unrealized_profit
-  FROM recorder.sample p
-  WHERE stretch.is_position AND p.account_id = stretch.account_id AND p."time" = slot."time"
-    AND p.symbol = stretch.symbol AND p.position_side = stretch.position_side
-  LIMIT 1
-) AS held ON true;
+CROSS JOIN LATERAL (
+  SELECT (
+    SELECT p.unrealized_profit
+    FROM recorder.sample p
+    WHERE stretch.is_position AND p.account_id = stretch.account_id AND p."time" = slot."time"
+      AND p.symbol = stretch.symbol AND p.position_side = stretch.position_side
+    LIMIT 1
+  ) AS unrealized_profit, NOT EXISTS (
+    SELECT FROM recorder.contradicted c
+    WHERE stretch.is_position AND c.account_id = stretch.account_id AND c.symbol = stretch.symbol
+      AND c.position_side = stretch.position_side AND c.ended_at > slot."time" AND c.started_at <= slot.taken_at
+  ) AS known
+) AS held;
 
 COMMENT ON VIEW bi.pnl_curve IS
   'One row per account, symbol, side, asset and ok snapshot, from the first snapshot on that has the position or a line of its ledger. '
@@ -102,8 +109,8 @@ COMMENT ON COLUMN bi.pnl_curve.symbol IS 'Contract, for example BTCUSDT; null: l
 COMMENT ON COLUMN bi.pnl_curve.position_side IS 'BOTH in one-way mode, LONG or SHORT in hedge mode; null: the ledger does not say, as for funding in hedge mode.';
 COMMENT ON COLUMN bi.pnl_curve."time" IS 'The slot: the due time of the schedule; for snapshots outside it the instant of asking.';
 COMMENT ON COLUMN bi.pnl_curve.asset IS 'Asset of all amounts of the row: the margin asset, or the asset of a fee, for example BNB. Null: the exchange named none.';
-COMMENT ON COLUMN bi.pnl_curve.unrealized_profit IS 'Unrealised profit at this snapshot; 0 when the position was flat.';
+COMMENT ON COLUMN bi.pnl_curve.unrealized_profit IS 'Unrealised profit at this snapshot; 0 when the position was flat. Null: the answer lacked a position that was there (bi.gap, contradicted).';
 COMMENT ON COLUMN bi.pnl_curve.realized_profit IS 'Realised profit before fees, cumulative; with it all else that was booked and is neither commission nor funding nor a transfer.';
 COMMENT ON COLUMN bi.pnl_curve.commission IS 'Commission and rebates, cumulative: negative when paid.';
 COMMENT ON COLUMN bi.pnl_curve.funding IS 'Funding, cumulative: negative when paid.';
-COMMENT ON COLUMN bi.pnl_curve.net_profit IS 'unrealized_profit + realized_profit + commission + funding.';
+COMMENT ON COLUMN bi.pnl_curve.net_profit IS 'unrealized_profit + realized_profit + commission + funding; null where unrealized_profit is.';

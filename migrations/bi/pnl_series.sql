@@ -24,7 +24,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET t
       )) AS taken_before
     FROM recorder.account a
     CROSS JOIN LATERAL (
-      SELECT s.taken_at
+      SELECT coalesce(s.true_at, s.taken_at) AS taken_at
       FROM recorder.snapshot s
       WHERE s.account_id = a.id AND s.outcome = 'ok'
       ORDER BY s."time"
@@ -32,7 +32,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET t
     ) AS first
     CROSS JOIN bucket
     CROSS JOIN LATERAL (
-      SELECT s."time", s.taken_at
+      SELECT s."time", coalesce(s.true_at, s.taken_at) AS taken_at
       FROM recorder.snapshot s
       WHERE s.account_id = a.id AND s.outcome = 'ok'
         AND s."time" >= greatest(bucket.begins, pnl_series.since)
@@ -69,7 +69,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET t
     SELECT
       bucket.begins,
       known.asset,
-      slot.begins IS NOT NULL AS watched,
+      slot.begins IS NOT NULL AND NOT EXISTS (
+        SELECT FROM recorder.contradicted c
+        WHERE c.account_id = slot.account_id AND (pnl_series.symbol IS NULL OR c.symbol = pnl_series.symbol)
+          AND c.margin_asset IS NOT DISTINCT FROM known.asset AND c.ended_at > slot."time" AND c.started_at <= slot.taken_at
+      ) AS watched,
       coalesce(held.unrealized_profit, 0) AS unrealized_profit,
       coalesce(sum(booked.realized_profit) OVER so_far, 0) AS realized_profit,
       coalesce(sum(booked.commission) OVER so_far, 0) AS commission,
@@ -95,6 +99,6 @@ $$;
 COMMENT ON FUNCTION bi.pnl_series(text, text, timestamptz, timestamptz, interval) IS
   'The curve of bi.pnl_curve for a chart, all sides together: of one symbol, or of the whole account when symbol is null. '
   'One row per bucket and asset, with the values of the bucket''s last ok snapshot; time is the bucket''s beginning, counted in whole '
-  'buckets from 1970-01-01 00:00 UTC; since is included, until is not. A bucket without an ok snapshot has nulls, so that a line breaks there. '
+  'buckets from 1970-01-01 00:00 UTC; since is included, until is not. A bucket without an ok snapshot, or whose last one lacked a position that was there (bi.gap, contradicted), has nulls, so that a line breaks there. '
   'Amounts are in the asset and cumulative since the account''s first ok snapshot, except unrealized_profit; never sum over assets. '
   'Where nothing was ever held or booked, asset is null. A bucket is a fixed length of time: no months.';

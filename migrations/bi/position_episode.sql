@@ -3,6 +3,7 @@
 -- episode  a turn that is not flat, and the bounds of what belongs to it
 -- A turn that follows one of the other direction is a flip: the fills of that instant belong to the episode that they
 -- ended; of their quantity the part beyond zero opened the new one.
+-- A close that was contradicted ended nothing.
 -- A change that a snapshot dated happened before it: there an episode takes what lies between the changes around it.
 -- Filters on account, symbol and position_side reach the tables, because every window is partitioned by all three.
 CREATE OR REPLACE VIEW bi.position_episode AS
@@ -21,6 +22,7 @@ WITH told AS (
     lag(sign(c.position_amt)) OVER earlier AS direction_before,
     max(c.margin_asset) OVER (PARTITION BY c.account, c.account_id, c.symbol, c.position_side) AS margin_asset
   FROM recorder.state c
+  WHERE c.contradicted_by IS NULL
   WINDOW earlier AS (PARTITION BY c.account, c.account_id, c.symbol, c.position_side ORDER BY c.update_time, c.dated_by_exchange)
 ), numbered AS (
   SELECT

@@ -17,7 +17,8 @@ SELECT
   accumulated_realized,
   reason,
   source,
-  observed_at
+  observed_at,
+  contradicted_by
 FROM (
   SELECT
     c.account,
@@ -33,6 +34,8 @@ FROM (
     c.reason,
     c.source,
     c.observed_at,
+    c.account_id,
+    c.contradicted_by,
     c.position_amt <> lag(c.position_amt, 1, 0::numeric) OVER earlier
       OR row_number() OVER earlier = 1 AND c.dated_by_exchange
       OR c.position_amt <> 0 AND (
@@ -41,12 +44,12 @@ FROM (
         OR c.margin_asset <> lag(c.margin_asset) OVER earlier
       ) AS differs
   FROM recorder.state c
-  WINDOW earlier AS (PARTITION BY c.account, c.symbol, c.position_side ORDER BY c.update_time, c.dated_by_exchange)
+  WINDOW earlier AS (PARTITION BY c.account, c.account_id, c.symbol, c.position_side ORDER BY c.update_time, c.dated_by_exchange)
 ) AS told
 WHERE differs
   OR dated_by_exchange AND position_amt <> 0
     AND (source <> 'stream' OR reason IN ('FUNDING_FEE', 'MARGIN_TRANSFER', 'MARGIN_TYPE_CHANGE'))
-WINDOW later AS (PARTITION BY account, symbol, position_side ORDER BY update_time, dated_by_exchange);
+WINDOW later AS (PARTITION BY account, account_id, symbol, position_side ORDER BY update_time, dated_by_exchange);
 
 COMMENT ON VIEW bi.position_history IS
   'One row per change of a position, in force from update_time to valid_to. Flat is a row with position_amt 0.';
@@ -63,3 +66,4 @@ COMMENT ON COLUMN bi.position_history.accumulated_realized IS 'Realised profit o
 COMMENT ON COLUMN bi.position_history.reason IS 'The exchange''s reason for the change, for example ORDER; null when the stream did not tell of it.';
 COMMENT ON COLUMN bi.position_history.source IS 'Who told of it: snapshot, stream, import, inferred (the position vanished from a complete answer), or ledger (rebuilt from the fills between two states that were told).';
 COMMENT ON COLUMN bi.position_history.observed_at IS 'Exchange time at which it was first seen; where source is ledger, at which the state was seen from which the fills lead back to it.';
+COMMENT ON COLUMN bi.position_history.contradicted_by IS 'Of an inferred close: the snapshot in which the position was back with a state that is older than the close, so that it was never closed: bi.position_episode goes on over it. Null: nothing contradicts it.';

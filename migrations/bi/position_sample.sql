@@ -4,7 +4,7 @@ SELECT
   p.symbol,
   p.position_side,
   p."time",
-  s.taken_at,
+  coalesce(s.true_at, s.taken_at) AS taken_at,
   p.update_time,
   p.position_amt,
   p.entry_price,

@@ -3,7 +3,7 @@ SELECT
   a.name AS account,
   s."time",
   s.kind,
-  s.taken_at,
+  coalesce(s.true_at, s.taken_at) AS taken_at,
   s.outcome,
   s.detail,
   s.position_count,

@@ -14,6 +14,7 @@ ORDER = (
     "partitions",
     "income_part",
     "state",
+    "contradicted",
     "position_sample",
     "position_history",
     "position_latest",

@@ -1,6 +1,8 @@
 """Events: what the stream told, as changes of positions and balances, as fills, and as it was sent."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -8,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.event import AccountUpdate, Arrival, KeptEvent, ListenKeyExpired, Told, Trade
-from recorder.postgres.changes import SAME_CHANGE
+from recorder.postgres.changes import SAME_CHANGE, hold_again, retract
 from recorder.postgres.ledgers import write_fills_of_accounts
 from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
@@ -47,30 +49,20 @@ _KEPT = RowSet(
     {"account_id": "integer", "kind": "text", "digest": "text"},
     {"received_at": "timestamptz", "event_time": "timestamptz", "body": "text"},
 )
-# What a snapshot told of the same change a moment before or after gives way to the stream, which knows more; so does a
-# close that it implied for its slot, when the stream dates it between the slot and the answer. Each of the two is a
-# short range of an index, however long the history of the position is.
-_REPLACE = text(f"""
-    DELETE FROM recorder.change USING (
-      SELECT told.account_id, told.symbol, told.position_side, told.update_time, told.dated_by_exchange
-      FROM ({_CHANGE.rows}) AS given
-      CROSS JOIN LATERAL (
-        SELECT c.* FROM recorder.change c
-        WHERE c.account_id = given.account_id AND c.symbol = given.symbol AND c.position_side = given.position_side
-          AND c.dated_by_exchange AND (c.entry_price = given.entry_price OR given.position_amt = 0)
-          AND c.update_time >= given.update_time - interval '{SAME_CHANGE}'
-          AND c.update_time <= given.update_time + interval '{SAME_CHANGE}'
-        UNION ALL
-        SELECT c.* FROM recorder.change c
-        WHERE c.account_id = given.account_id AND c.symbol = given.symbol AND c.position_side = given.position_side
-          AND NOT c.dated_by_exchange AND c.position_amt = 0
-          AND c.observed_at >= given.update_time - interval '{SAME_CHANGE}' AND c.update_time < given.update_time
-      ) AS told
-      WHERE told.source NOT IN ('stream', 'ledger') AND told.position_amt = given.position_amt
-    ) AS gone
-    WHERE change.account_id = gone.account_id AND change.symbol = gone.symbol
-      AND change.position_side = gone.position_side AND change.update_time = gone.update_time
-      AND change.dated_by_exchange = gone.dated_by_exchange
+# What a snapshot told of the same change a moment before or after gives way to the stream, which knows more: a short
+# range of the key, however long the history of the position is.
+_REPLACED = text(f"""
+    SELECT DISTINCT told.account_id, told.symbol, told.position_side, told.update_time, true
+    FROM ({_CHANGE.rows}) AS given
+    CROSS JOIN LATERAL (
+      SELECT c.* FROM recorder.change c
+      WHERE c.account_id = given.account_id AND c.symbol = given.symbol AND c.position_side = given.position_side
+        AND c.dated_by_exchange AND (c.entry_price = given.entry_price OR given.position_amt = 0)
+        AND c.update_time >= given.update_time - interval '{SAME_CHANGE}'
+        AND c.update_time <= given.update_time + interval '{SAME_CHANGE}'
+      OFFSET 0  -- row by row, or PostgreSQL would read the whole table to join it
+    ) AS told
+    WHERE told.source NOT IN ('stream', 'ledger') AND told.position_amt = given.position_amt
 """)
 _ADD_CHANGES = text(
     rebuilding_from(f"""
@@ -136,8 +128,15 @@ async def _write_changes(connection: AsyncConnection, updates: Iterable[tuple[in
             )
     if last:
         rows = _CHANGE.parameters(last.values())
-        await connection.execute(_REPLACE, rows)
+        told: dict[int, list[tuple[str, str, datetime]]] = defaultdict(list)
+        for account_id, symbol, side, time, dated in await connection.execute(_REPLACED, rows):
+            told[account_id].append((symbol, side, time))
+            await retract(connection, account_id, [(symbol, side, time, dated)])
         await connection.execute(_ADD_CHANGES, rows)
+        for account_id, *change in last:
+            told[account_id].append(tuple(change))
+        for account_id, changes in told.items():
+            await hold_again(connection, account_id, changes)
 
 
 async def _write_balances(connection: AsyncConnection, updates: Iterable[tuple[int, Arrival, AccountUpdate]]) -> None:

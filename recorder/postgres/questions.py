@@ -49,7 +49,7 @@ _AT = text("""
 """)
 _HISTORY = text("""
     SELECT account, symbol, position_side, update_time, valid_to, position_amt, entry_price, break_even_price,
-           margin_asset, accumulated_realized, reason, source, observed_at
+           margin_asset, accumulated_realized, reason, source, observed_at, contradicted_by
     FROM bi.position_history
     WHERE (CAST(:account AS text) IS NULL OR account = :account)
       AND (CAST(:symbol AS text) IS NULL OR symbol = :symbol)

@@ -66,8 +66,8 @@ async def write_snapshots(
     observed = {place: snapshot for place, snapshot in written.items() if snapshot.ok}
     if observed:
         await connection.execute(_REBUILD_FROM, _PLACE.parameters(observed))
-        await write_changes(connection, observed)
         await write_samples(connection, observed)
+        await write_changes(connection, observed)
         await write_balances(connection, observed)
     return list(written.values())
 

@@ -62,7 +62,9 @@ snapshot = Table(
     Column("clock_offset_ms", Integer),
     Column("recorded_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
     Column("balance_outcome", Text),
+    Column("true_at", INSTANT),
     CheckConstraint("outcome = 'ok' OR position_count = 0", name="failed_is_empty"),
+    Index("snapshot_taken_idx", "account_id", "taken_at", "time", postgresql_where=text("outcome = 'ok'")),
 )
 
 sample = Table(
@@ -120,6 +122,14 @@ change = Table(
         "position_side",
         "observed_at",
         postgresql_where=text("NOT dated_by_exchange"),
+    ),
+    Index("change_dated_idx", "account_id", "update_time", postgresql_where=text("dated_by_exchange")),
+    Index("change_implied_idx", "account_id", "snapshot_time", postgresql_where=text("NOT dated_by_exchange")),
+    Index(
+        "change_contradicted_idx",
+        "account_id",
+        "contradicted_by",
+        postgresql_where=text("contradicted_by IS NOT NULL"),
     ),
 )
 

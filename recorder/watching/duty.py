@@ -18,6 +18,7 @@ from recorder.postgres.beginnings import OF_WATCHING
 from recorder.postgres.gaps import LastWatched
 from recorder.process.supervision import Supervision
 from recorder.recording import Recording
+from recorder.watching.emptiness import Emptiness
 from recorder.watching.listening import Listening
 from recorder.watching.sampling import Sampling
 from recorder.watching.watch import Watch
@@ -68,6 +69,12 @@ class Duty:
             reconnected=partial(tools.watch.ask_again, kind=Kind.RECONNECT),
             dated=tools.metrics.dated,
         )
+        self._emptiness = Emptiness(
+            self.account,
+            told_flat=self._listening.told_flat,
+            at_least=1 if tools.stream else 2,  # without a stream nothing ever tells of a close
+            looked=tools.metrics.looked_empty,
+        )
         self._stream = tools.client.stream(
             credentials,
             deliver=self._listening.deliver,
@@ -92,6 +99,7 @@ class Duty:
     def taken(self, snapshot: Snapshot) -> None:
         """Take note of what came of asking; a stream that a snapshot proves dead is renewed."""
         self._sampling.note(snapshot)
+        self._emptiness.note(snapshot)
         if not self._tools.stream:
             return
         if snapshot.taken_at - self.beginning.since > _CONNECTING:

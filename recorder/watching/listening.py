@@ -170,7 +170,11 @@ class Listening:
             return False
         self._before = now = {position.key: position for position in snapshot.positions}
         self._compared_at = snapshot.taken_at
-        open_ = {key: seen for key, seen in self._unexplained.items() if not self._explained(key, seen)}
+        open_ = {
+            key: seen
+            for key, seen in self._unexplained.items()
+            if not self._explained(key, seen) and not _was_there(now.get(key), seen)
+        }
         missed = [key for key, seen in open_.items() if snapshot.taken_at - seen.taken_at >= PATIENCE]
         if missed:
             log.error("%s: %s moved, and the stream did not tell of it", self.account, missed)
@@ -180,6 +184,11 @@ class Listening:
             if _moved(before.get(key), now.get(key), since) and not self._explained(key, seen):
                 self._unexplained.setdefault(key, seen)
         return bool(missed)
+
+    def told_flat(self, key: Key) -> bool:
+        """Whether the stream told last that a position is closed."""
+        told = self._told.get(key)
+        return told is not None and told[-1].position_amt == 0
 
     def _explained(self, key: Key, seen: _Seen) -> bool:
         """Whether the stream told of what was *seen*, or of something later.
@@ -213,6 +222,13 @@ def _moved(before: PositionState | None, now: PositionState | None, since: datet
     if before is not None and now.update_time <= before.update_time:
         return False
     return now.is_dated and now.update_time > since
+
+
+def _was_there(state: PositionState | None, seen: _Seen) -> bool:
+    """Whether a position that was not *seen* is back with a state from before: the answer lacked it, not the stream."""
+    return (
+        state is not None and state.is_open and state.is_dated and not seen.is_dated and state.update_time < seen.time
+    )
 
 
 def _seen(state: PositionState | None, taken_at: datetime) -> _Seen:

@@ -148,6 +148,7 @@ async def test_history_tells_every_change_oldest_first(filled: Recorder) -> None
         "reason": None,
         "source": "snapshot",
         "observed_at": "2026-11-20T12:00:00Z",
+        "contradicted_by": None,
     }
     assert (grown["position_amt"], grown["source"]) == ("0.75", "snapshot")
     assert (closed["position_amt"], closed["source"], closed["valid_to"]) == ("0", "inferred", None)

@@ -1,10 +1,12 @@
 """The rules of history, on plain values; tests/postgres/test_snapshots.py holds the tables to the same."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from recorder.domain.change import Change, ChangeKey, ChangeSource, Observation, rewrite
+from recorder.domain.change import Change, ChangeKey, ChangeSource, Dated, Observation, dated_by_exchange, hold
 from recorder.domain.position import NEVER, PositionState
 from recorder.domain.snapshot import Kind
 
@@ -33,18 +35,57 @@ def seen(minute: int, *states: PositionState, kind: Kind = Kind.SLOT) -> Observa
         time=time,
         kind=kind,
         taken_at=time + timedelta(milliseconds=150),
+        duration=timedelta(0),
         states={each.key: each for each in states},
     )
 
 
-def history(*observations: Observation) -> list[Change]:
-    """What a recorder that saw these in order has written, in the order in which it was in force."""
+def history(*observations: Observation, told: Iterable[Dated] = ()) -> list[Change]:
+    """What a recorder that saw these in order, and was *told* the rest, has written, in the order of being in force."""
     changes: dict[ChangeKey, Change] = {}
     for before, now in pairwise((None, *observations)):
         assert now
-        for change in rewrite(before, [now], None).added:
+        for change in dated_by_exchange(before, now):
             changes.setdefault(change.key, change)
+    since = None
+    for before, now in pairwise((None, *observations)):
+        assert now
+        dated = [
+            *told,
+            *(
+                Dated(
+                    key=(each.symbol, each.position_side),
+                    update_time=each.update_time,
+                    position_amt=each.position_amt,
+                    entry_price=each.entry_price,
+                    margin_asset=each.margin_asset,
+                )
+                for each in changes.values()
+                if each.dated_by_exchange
+            ),
+        ]
+        between = [each for each in dated if (not since or each.update_time > since)]
+        held = hold(
+            before,
+            since,
+            now,
+            sorted(
+                (each for each in between if each.update_time <= now.received_at), key=lambda each: each.update_time
+            ),
+        )
+        changes.update((change.key, change) for change in held.changes)
+        since = held.true_at
     return sorted(changes.values(), key=lambda change: (change.update_time, change.dated_by_exchange))
+
+
+def event(amount: str, at: datetime, *, entry: str = "100") -> Dated:
+    return Dated(
+        key=("BTCUSDT", "BOTH"),
+        update_time=at,
+        position_amt=Decimal(amount),
+        entry_price=Decimal(entry),
+        margin_asset="USDT",
+    )
 
 
 def amounts(changes: list[Change]) -> list[tuple[datetime, str]]:
@@ -127,9 +168,13 @@ def test_a_position_that_comes_back_with_its_old_date_is_open_again_from_that_sl
     assert amounts(changes) == [(NOON - SECOND, "1"), (NOON + MINUTE, "0"), (NOON + 2 * MINUTE, "1")]
 
 
-def test_a_stale_answer_takes_its_own_place_and_is_not_the_last_state() -> None:
+def test_a_state_with_an_older_date_is_in_force_from_its_slot_as_long_as_it_is_shown() -> None:
     newer, older = state("2", NOON - SECOND), state("1", NOON - 2 * SECOND)
-    assert amounts(history(seen(0, newer), seen(1, older))) == [(NOON - 2 * SECOND, "1"), (NOON - SECOND, "2")]
+    assert amounts(history(seen(0, newer), seen(1, older), seen(2, older))) == [
+        (NOON - 2 * SECOND, "1"),
+        (NOON - SECOND, "2"),
+        (NOON + MINUTE, "1"),
+    ]
 
 
 def test_a_change_shown_late_by_the_exchange_is_in_force_at_the_end() -> None:
@@ -141,12 +186,8 @@ def test_a_change_shown_late_by_the_exchange_is_in_force_at_the_end() -> None:
 
 def test_a_close_is_never_dated_before_the_state_it_ends() -> None:
     opened_after_the_slot = state("1", NOON + SECOND)  # a slot that ran late shows what came after it was due
-    opening, close = history(
-        seen(0, opened_after_the_slot),
-        seen(0).__class__(
-            time=NOON + timedelta(milliseconds=500), kind=Kind.MANUAL, taken_at=NOON + 3 * SECOND, states={}
-        ),
-    )
+    by_hand = replace(seen(0), time=NOON + SECOND / 2, kind=Kind.MANUAL, taken_at=NOON + 3 * SECOND)
+    opening, close = history(replace(seen(0, opened_after_the_slot), taken_at=NOON + 2 * SECOND), by_hand)
     assert close.update_time > opening.update_time
 
 
@@ -155,8 +196,33 @@ def test_an_imported_state_says_so() -> None:
     assert change.source is ChangeSource.IMPORT
 
 
-def test_an_observation_that_comes_late_takes_back_the_close_it_explains() -> None:
-    before, between, after = seen(0, state("1", NOON - SECOND)), seen(1), seen(2)
-    revised = rewrite(before, [between], after)
-    assert revised.retracted == (("BTCUSDT", "BOTH", NOON + 2 * MINUTE, False),)
-    assert [change.update_time for change in revised.added] == [NOON + MINUTE]
+def test_a_position_of_which_only_an_event_told_is_closed_by_the_snapshot_that_lacks_it() -> None:
+    opened = event("4", NOON + 20 * SECOND)
+    (close,) = history(seen(0), seen(1), seen(2), told=[opened])
+    assert (close.update_time, close.source, close.margin_asset) == (NOON + MINUTE, ChangeSource.INFERRED, "USDT")
+
+
+def test_a_position_that_opened_after_the_answer_is_not_closed_by_it() -> None:
+    answer = replace(seen(1), duration=SECOND / 5)
+    assert history(seen(0), answer, told=[event("4", answer.sent_at)]) == []
+    assert history(seen(0), answer, told=[event("4", answer.received_at)]) == []
+    (close,) = history(seen(0), answer, told=[event("4", answer.sent_at - timedelta(milliseconds=1))])
+    assert close.update_time == answer.sent_at - timedelta(milliseconds=1) + timedelta(microseconds=1)
+
+
+def test_a_change_between_sending_and_receiving_is_before_the_answer_that_shows_it() -> None:
+    opened = state("1", NOON - SECOND)
+    shown = replace(seen(1), duration=SECOND / 5)
+    dated = [event("0", shown.received_at - timedelta(milliseconds=1))]
+    held = hold(seen(0, opened), seen(0).taken_at, shown, dated)
+    assert (held.true_at, held.changes) == (dated[0].update_time, ())
+    not_yet = replace(shown, states={opened.key: opened})
+    dated = [event("0", shown.sent_at + timedelta(milliseconds=1))]
+    held = hold(seen(0, opened), seen(0).taken_at, not_yet, dated)
+    assert (held.true_at, held.changes) == (dated[0].update_time - timedelta(microseconds=1), ())
+
+
+def test_an_entry_price_that_is_shown_with_fewer_digits_is_the_same() -> None:
+    told = event("1", NOON + SECOND, entry="100.12345678")
+    assert history(seen(0), seen(1, state("1", NEVER, entry="100.1235")), told=[told]) == []
+    assert len(history(seen(0), seen(1, state("1", NEVER, entry="100.1236")), told=[told])) == 1
