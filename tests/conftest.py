@@ -11,15 +11,20 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from hypothesis import settings
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.postgres.embedded.server import embedded_postgres
 from recorder.postgres.engine import create_engine
+from recorder.postgres.roles import WRITER, create_roles
 from recorder.postgres.schema import upgrade
 
 # The same examples on every machine; HYPOTHESIS_PROFILE=default tries new ones.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+SERVICE = "position_recorder"
+"""The login of the recorder: a member of recorder_writer and nothing more."""
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 EMBEDDED = "embedded-18"
@@ -31,6 +36,10 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self._url = url
+
+    @property
+    def port(self) -> int | None:
+        return make_url(self._url).port
 
     def database(self, name: str) -> str:
         return f"{self._url.rpartition('/')[0]}/{name}"
@@ -44,7 +53,7 @@ class Server:
 
     async def drop(self, database: str, owner: str) -> None:
         """Drop *database*, once the sessions of its *owner* are gone."""
-        mine = f"datname = '{database}' AND usename = '{owner}'"
+        mine = f"datname = '{database}' AND usename IN ('{owner}', '{SERVICE}')"
         await self.command(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {mine}")
         await self.command(f"DROP DATABASE {database}")  # FORCE may not end autovacuum, which this waits for
 
@@ -52,7 +61,14 @@ class Server:
         await self.command("CREATE DATABASE recorder_template")
         engine = create_engine(self.database("recorder_template"))
         await upgrade(engine)
+        await create_roles(engine)
         await engine.dispose()
+        await self.command(f"CREATE ROLE {SERVICE} LOGIN PASSWORD '{SERVICE}' IN ROLE {WRITER}")
+
+
+def as_service(database: str) -> str:
+    """The URL of *database* for a recorder as it is documented: it writes what it observes, and owns nothing."""
+    return make_url(database).set(username=SERVICE, password=SERVICE).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +107,17 @@ async def database(request: pytest.FixtureRequest, servers: dict[str, Server]) -
     await server.command(f"CREATE DATABASE {name} TEMPLATE recorder_template")
     yield server.database(name)
     await server.drop(name, owner="recorder")
+
+
+@pytest.fixture
+async def owner(database: str, servers: dict[str, Server]) -> AsyncIterator[asyncpg.Connection]:
+    """A session of the owner of the database, whoever the test itself logs in as."""
+    name = make_url(database).database
+    assert name is not None
+    (url,) = (server.database(name) for server in servers.values() if server.port == make_url(database).port)
+    connection = await asyncpg.connect(url, server_settings={"TimeZone": "UTC"})
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

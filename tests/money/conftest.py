@@ -7,9 +7,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.simulator.exchange import Simulator
 from recorder.simulator.world import World
+from tests.conftest import as_service
 from tests.money.recorder_at_work import RecorderAtWork
 
 At = Callable[[World], AbstractAsyncContextManager[RecorderAtWork]]
+
+
+@pytest.fixture
+def database(database: str) -> str:
+    """As the service logs in by default: what needs the owner asks for it."""
+    return as_service(database)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recorder.domain.beginning import Beginning
@@ -48,13 +48,12 @@ async def slots(recorder: RecorderAtWork, count: int) -> None:
     await recorder.until(EVERY_SLOT, slots=known + count)
 
 
-async def lives_and_is_killed(recorder: RecorderAtWork, engine: AsyncEngine) -> None:
+async def lives_and_is_killed(recorder: RecorderAtWork, owner: asyncpg.Connection) -> None:
     """Record some slots, and leave nothing of a stop behind."""
     async with recorder.recording(every="1s"):
         await slots(recorder, 2)
-    async with engine.begin() as connection:
-        await connection.execute(text("DELETE FROM recorder.gap WHERE ended_at IS NULL"))
-        await connection.execute(text("DELETE FROM recorder.stream WHERE state = 'stopped'"))
+    await owner.execute("DELETE FROM recorder.gap WHERE ended_at IS NULL")
+    await owner.execute("DELETE FROM recorder.stream WHERE state = 'stopped'")
 
 
 async def is_proved(engine: AsyncEngine) -> dict[str, int]:
@@ -113,9 +112,9 @@ async def test_what_a_stop_opened_ends_at_once_when_the_next_process_begins_with
 
 
 async def test_what_nobody_could_own_up_for_while_postgresql_was_away_the_next_process_does(
-    recorder: RecorderAtWork, engine: AsyncEngine
+    recorder: RecorderAtWork, engine: AsyncEngine, owner: asyncpg.Connection
 ) -> None:
-    await lives_and_is_killed(recorder, engine)
+    await lives_and_is_killed(recorder, owner)
     begun = datetime.now(UTC)
     heard = begun + timedelta(milliseconds=1)
     await write(engine, [Beginning(account="main", since=begun, began=begun), StreamState("main", "connected", heard)])
@@ -148,9 +147,9 @@ async def test_a_gap_that_an_earlier_process_left_open_is_closed_when_events_com
 
 
 async def test_a_process_that_is_killed_before_its_first_snapshot_leaves_no_time_unaccounted_for(
-    recorder: RecorderAtWork, engine: AsyncEngine
+    recorder: RecorderAtWork, engine: AsyncEngine, owner: asyncpg.Connection
 ) -> None:
-    await lives_and_is_killed(recorder, engine)
+    await lives_and_is_killed(recorder, owner)
     listened = datetime.now(UTC)
     await write(engine, [StreamState("main", "connected", listened)])
     await asyncio.sleep(1.5)  # time in which nobody listens

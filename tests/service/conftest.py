@@ -9,6 +9,7 @@ import pytest
 
 from recorder.simulator.exchange import Simulator
 from recorder.simulator.scenario import Scenario
+from tests.conftest import as_service
 from tests.service.proxy import Proxy
 from tests.service.running import Running, Start, load_settings, quiet, running
 from tests.service.tables import Tables
@@ -16,6 +17,12 @@ from tests.service.tables import Tables
 BEFORE = timedelta(minutes=10)
 STARTING = timedelta(milliseconds=200)
 """A slot so shortly before a stop may be left to the gap that the next start writes."""
+
+
+@pytest.fixture
+def database(database: str) -> str:
+    """As the service logs in by default: what needs the owner asks for it."""
+    return as_service(database)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,7 +18,7 @@ from recorder.domain.slot import slot_at
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.metrics import Metrics
 from recorder.postgres.engine import create_engine
-from recorder.postgres.roles import WRITER, create_roles
+from recorder.postgres.roles import WRITER
 from recorder.recording import Recording
 from recorder.service import run
 from recorder.simulator.exchange import Simulator
@@ -186,11 +187,10 @@ def _snapshot(account: str, slot: datetime, *, rows: int) -> Snapshot:
 
 
 async def test_a_password_that_is_changed_needs_no_restart_but_its_file(
-    exchange: Simulator, proxy: Proxy, engine: AsyncEngine, tables: Tables, tmp_path: Path
+    exchange: Simulator, proxy: Proxy, owner: asyncpg.Connection, tables: Tables, tmp_path: Path
 ) -> None:
     role = f"writer_{uuid4().hex}"
-    await create_roles(engine)
-    await tables.connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'the-old-one' IN ROLE {WRITER}")
+    await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'the-old-one' IN ROLE {WRITER}")
     file, url = tmp_path / "database.url", make_url(proxy.url).set(username=role)
     file.touch(mode=0o600)
     file.write_text(url.set(password="the-old-one").render_as_string(hide_password=False))
@@ -200,7 +200,7 @@ async def test_a_password_that_is_changed_needs_no_restart_but_its_file(
     service = asyncio.create_task(run(settings, stop, learned.append))
     try:
         await tables.first("hedge", "ok")
-        await tables.connection.execute(f"ALTER ROLE {role} PASSWORD 'the-n/w-one'")
+        await owner.execute(f"ALTER ROLE {role} PASSWORD 'the-n/w-one'")
         proxy.cut()
         await proxy.mend()
         before = exchange.traffic.answers_of("hedge")[-1].sent_at
@@ -213,4 +213,4 @@ async def test_a_password_that_is_changed_needs_no_restart_but_its_file(
     finally:
         stop.set()
         await service
-        await tables.connection.execute(f"DROP ROLE {role}")
+        await owner.execute(f"DROP ROLE {role}")

@@ -6,6 +6,7 @@ import signal
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from recorder.simulator.exchange import Simulator
@@ -88,9 +89,9 @@ async def test_slots_that_pass_while_the_process_is_frozen_are_written_as_missed
 
 
 async def test_a_schema_of_another_revision_ends_the_command_with_the_one_that_mends_it(
-    command: Recorder, exchange: Simulator, tables: Tables
+    command: Recorder, exchange: Simulator, tables: Tables, owner: asyncpg.Connection
 ) -> None:
-    await tables.connection.execute("UPDATE recorder.alembic_version SET version_num = '0000'")
+    await owner.execute("UPDATE recorder.alembic_version SET version_num = '0000'")
     finished = await command("run")
     assert finished.code == 1
     assert "recorder db upgrade" in finished.stderr

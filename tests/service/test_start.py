@@ -4,6 +4,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from recorder.exceptions import ConfigurationError, SchemaMismatch
@@ -13,11 +14,11 @@ from tests.service.tables import Tables
 
 
 async def test_a_schema_of_another_revision_is_not_written_into(
-    exchange: Simulator, database: str, tables: Tables, tmp_path: Path
+    exchange: Simulator, database: str, owner: asyncpg.Connection, tmp_path: Path
 ) -> None:
     settings = load_settings(tmp_path, exchange, database)
     for revision, fix in (("0000", "recorder db upgrade"), ("9999", "install the version of the recorder")):
-        await tables.connection.execute("UPDATE recorder.alembic_version SET version_num = $1", revision)
+        await owner.execute("UPDATE recorder.alembic_version SET version_num = $1", revision)
         with pytest.raises(SchemaMismatch, match=revision) as caught:
             async with running(settings) as service:
                 await service.task

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -99,12 +100,18 @@ async def test_only_reading_is_possible(recorder: Start, address: str, web: http
 
 
 async def test_what_maintenance_cannot_do_is_told_of_and_neither_hides_a_gap_nor_stops_the_data(
-    recorder: Start, tables: Tables, address: str, web: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+    recorder: Start,
+    tables: Tables,
+    *,
+    owner: asyncpg.Connection,
+    address: str,
+    web: httpx.AsyncClient,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with recorder():
         before = (await tables.first("hedge", "ok")).time
     month = (datetime.now(UTC).replace(day=1) + timedelta(days=31)).strftime("%Y_%m")
-    await tables.connection.execute(
+    await owner.execute(
         "DELETE FROM recorder.gap;"  # as if it had been killed
         f"DROP TABLE recorder.sample_{month};"
         f"CREATE TABLE recorder.sample_{month} ()"
@@ -123,7 +130,7 @@ async def test_what_maintenance_cannot_do_is_told_of_and_neither_hides_a_gap_nor
             told = {("main", "not_running"), ("hedge", "not_running")}
             while {(gap.account, gap.reason) for gap in await tables.gaps() if gap.ended_at} != told:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-        await tables.connection.execute(f"DROP TABLE recorder.sample_{month}")
+        await owner.execute(f"DROP TABLE recorder.sample_{month}")
         await _until(web, 200, lambda reasons: not reasons)
         assert 'recorder_maintenance_failing{task="partitions"} 0.0' in (await web.get("/metrics")).text
     said = [record.getMessage() for record in caplog.records if record.name == "recorder.process.upkeep"]
