@@ -63,7 +63,16 @@ class Server:
         await upgrade(engine)
         await create_roles(engine)
         await engine.dispose()
-        await self.command(f"CREATE ROLE {SERVICE} LOGIN PASSWORD '{SERVICE}' IN ROLE {WRITER}")
+        await create_service(self.database("recorder_template"))
+
+
+async def create_service(url: str) -> None:
+    """Make the login of the service on the server at *url*, whose roles were made."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"CREATE ROLE {SERVICE} LOGIN PASSWORD '{SERVICE}' IN ROLE {WRITER}")
+    finally:
+        await connection.close()
 
 
 def as_service(database: str) -> str:

@@ -62,7 +62,7 @@ _OF_OTHERS = text("""
       WHERE n.nspname IN ('recorder', 'bi') AND c.relkind IN ('r', 'p', 'v')
       UNION ALL
       SELECT n.nspname || '.' || p.proname, p.proacl, p.proowner
-      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('recorder', 'bi')
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'bi'
       UNION ALL
       SELECT 'schema ' || nspname, nspacl, nspowner FROM pg_namespace WHERE nspname IN ('recorder', 'bi')
     ) AS object

@@ -13,6 +13,7 @@ from recorder.simulator.scenario import Scenario
 from recorder.simulator.settings import settings_text
 from tests.cli.command import FORKING, REPOSITORY, Recorder, Rows
 from tests.cli.forking import forking_server
+from tests.conftest import as_service
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,8 +26,8 @@ def forking() -> Iterator[None]:
 
 @pytest.fixture
 def recorder(tmp_path: Path, database: str) -> Recorder:
-    """The command with a database, and neither file nor accounts."""
-    return Recorder(tmp_path, RECORDER_DATABASE__URL=database)
+    """The command with a database, as the service logs in to it, and neither file nor accounts."""
+    return Recorder(tmp_path, RECORDER_DATABASE__URL=as_service(database))
 
 
 @pytest.fixture

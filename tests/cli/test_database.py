@@ -21,6 +21,13 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 @pytest.fixture
+def recorder(recorder: Recorder, database: str) -> Recorder:
+    """The command as the owner of the database."""
+    recorder.variables["RECORDER_DATABASE__URL"] = database
+    return recorder
+
+
+@pytest.fixture
 async def empty(servers: dict[str, Server], recorder: Recorder) -> AsyncIterator[Recorder]:
     """The command with a database that has no schema."""
     server, name = servers[EMBEDDED], f"empty_{uuid4().hex}"

@@ -8,6 +8,7 @@ from random import Random
 
 import asyncpg
 
+from tests.conftest import SERVICE
 from tests.faults.disk import Disk
 from tests.faults.fault import Fault
 from tests.faults.ground import Ground
@@ -109,7 +110,7 @@ async def locked(ground: Ground, _: Random) -> float:
             await connection.execute("LOCK TABLE recorder.snapshot IN ACCESS EXCLUSIVE MODE")
             await asyncio.sleep(7)
             waiting = await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'recorder' AND pid <> pg_backend_pid()"
+                f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{SERVICE}' AND pid <> pg_backend_pid()"
             )
             assert 1 <= waiting <= 5, f"{waiting} sessions wait for the lock"
     finally:
@@ -119,7 +120,7 @@ async def locked(ground: Ground, _: Random) -> float:
 
 async def no_connection_left(ground: Ground, _: Random) -> float:
     async with _server_says(
-        ground, "ALTER ROLE recorder CONNECTION LIMIT 0", "ALTER ROLE recorder CONNECTION LIMIT -1"
+        ground, f"ALTER ROLE {SERVICE} CONNECTION LIMIT 0", f"ALTER ROLE {SERVICE} CONNECTION LIMIT -1"
     ):
         await asyncio.sleep(MEANWHILE)
     return await _well_again(ground)
@@ -138,9 +139,8 @@ async def read_only(ground: Ground, _: Random) -> float:
 
 async def password_changed(ground: Ground, _: Random) -> float:
     """The recorder's password is not valid for a while."""
-    password = (ground.server.cluster.directory / "recorder.password").read_text()
     async with _server_says(
-        ground, "ALTER ROLE recorder PASSWORD 'another'", f"ALTER ROLE recorder PASSWORD '{password}'"
+        ground, f"ALTER ROLE {SERVICE} PASSWORD 'another'", f"ALTER ROLE {SERVICE} PASSWORD '{SERVICE}'"
     ):
         await asyncio.sleep(MEANWHILE)
     return await _well_again(ground)

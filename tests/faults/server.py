@@ -14,7 +14,9 @@ from recorder.postgres.embedded.binaries import reachable_binaries, server_binar
 from recorder.postgres.embedded.cluster import Cluster
 from recorder.postgres.embedded.server_user import SYSTEM_DATA_DIR, make_data_dir, process_options, server_user
 from recorder.postgres.engine import create_engine
+from recorder.postgres.roles import create_roles
 from recorder.postgres.schema import upgrade
+from tests.conftest import SERVICE, as_service, create_service
 
 _POLL = 0.02  # seconds
 _PATIENCE = 60.0
@@ -24,7 +26,7 @@ class Server:
     """A cluster in *folder* with the recorder's schema in it, whose superuser may log in from this machine.
 
     Attributes:
-        url: Of the database, as the recorder's role.
+        url: Of the database, as a recorder logs in: a member of recorder_writer and nothing more.
         superuser: The same as the superuser.
     """
 
@@ -55,7 +57,10 @@ class Server:
         await self.start()
         engine = create_engine(self.url)
         await upgrade(engine)
+        await create_roles(engine)
         await engine.dispose()
+        await create_service(self.superuser)
+        self.url = as_service(self.url)
 
     def preload(self, variables: Mapping[str, str]) -> None:
         """Start with these environment variables from now on."""
@@ -94,7 +99,7 @@ class Server:
         connection = await asyncpg.connect(self.superuser, timeout=_PATIENCE)
         try:
             ended: int = await connection.fetchval(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'recorder'"
+                f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{SERVICE}'"
             )
         finally:
             await connection.close()
