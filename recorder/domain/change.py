@@ -22,6 +22,9 @@ from operator import attrgetter
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Kind
 
+CLOCK_ERROR = timedelta(milliseconds=100)
+"""How wrong the exchange's time may be known: by so much more an answer may have been true before or after its way."""
+
 _FLAT = Decimal(0)
 _INSTANT = timedelta(microseconds=1)
 _EXACT = 1_000  # digits: no price is rounded on the way
@@ -43,7 +46,8 @@ class Observation:
 
     Attributes:
         taken_at: The middle of sending and receiving.
-        duration: From sending to receiving: the answer was true at some moment of it.
+        duration: From sending to receiving: the answer was true at some moment of it, or of a little more, since the
+            exchange's clock, which dates what happens, is not known exactly.
     """
 
     time: datetime
@@ -54,13 +58,14 @@ class Observation:
 
     @property
     def sent_at(self) -> datetime:
-        """When it was asked, in the whole milliseconds in which the exchange dates what happens."""
-        sent = self.taken_at - self.duration / 2
+        """Since when it may have been true, in the whole milliseconds in which the exchange dates what happens."""
+        sent = self.taken_at - self.duration / 2 - CLOCK_ERROR
         return sent.replace(microsecond=sent.microsecond // 1000 * 1000)
 
     @property
     def received_at(self) -> datetime:
-        return self.taken_at + self.duration / 2
+        """Until when it may have been true."""
+        return self.taken_at + self.duration / 2 + CLOCK_ERROR
 
 
 ChangeKey = tuple[str, str, datetime, bool]

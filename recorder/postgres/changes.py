@@ -12,7 +12,16 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from recorder.domain.change import Change, ChangeKey, ChangeSource, Dated, Observation, dated_by_exchange, hold
+from recorder.domain.change import (
+    CLOCK_ERROR,
+    Change,
+    ChangeKey,
+    ChangeSource,
+    Dated,
+    Observation,
+    dated_by_exchange,
+    hold,
+)
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.postgres.rebuilding import rebuilding_from
@@ -106,7 +115,7 @@ _HELD_AGAINST = text("""
          WHERE b.account_id = :account_id AND b.outcome = 'ok' AND b.taken_at < told.at
          ORDER BY b.taken_at DESC, b."time" DESC LIMIT 1
        ) AS b
-       WHERE b.taken_at + make_interval(secs => b.duration_ms / 2000.0) >= told.at)
+       WHERE b.taken_at + make_interval(secs => b.duration_ms / 2000.0) + CAST(:clock_error AS interval) >= told.at)
     ) AS s
 """)
 _SET_TRUE = text(f"""
@@ -221,7 +230,11 @@ async def hold_again(
     own = {each.now.time: each for each in known}
     outside = {at for _, _, at in told if not any(each.since and each.since < at <= each.now.sent_at for each in known)}
     if outside:
-        again.update(await connection.scalars(_HELD_AGAINST, {"account_id": account_id, "instants": sorted(outside)}))
+        again.update(
+            await connection.scalars(
+                _HELD_AGAINST, {"account_id": account_id, "instants": sorted(outside), "clock_error": CLOCK_ERROR}
+            )
+        )
     touched: dict[Key, list[datetime]] = defaultdict(list)
     if again and not (known and all(each.later is None for each in known) and not outside):
         for symbol, side, at in told:
