@@ -25,6 +25,9 @@ from recorder.domain.snapshot import Kind
 CLOCK_ERROR = timedelta(milliseconds=100)
 """How wrong the exchange's time may be known: by so much more an answer may have been true before or after its way."""
 
+AHEAD = timedelta(seconds=1)
+"""A row that is dated later than its answer came, by no more than this, shows that the answer is of that time."""
+
 _FLAT = Decimal(0)
 _INSTANT = timedelta(microseconds=1)
 _EXACT = 1_000  # digits: no price is rounded on the way
@@ -65,7 +68,9 @@ class Observation:
     @property
     def received_at(self) -> datetime:
         """Until when it may have been true."""
-        return self.taken_at + self.duration / 2 + CLOCK_ERROR
+        received = self.taken_at + self.duration / 2
+        dated = (each.update_time for each in self.states.values() if each.update_time <= received + AHEAD)
+        return max((received + CLOCK_ERROR, *dated))
 
 
 ChangeKey = tuple[str, str, datetime, bool]

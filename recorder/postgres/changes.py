@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.change import (
-    CLOCK_ERROR,
+    AHEAD,
     Change,
     ChangeKey,
     ChangeSource,
@@ -115,7 +115,7 @@ _HELD_AGAINST = text("""
          WHERE b.account_id = :account_id AND b.outcome = 'ok' AND b.taken_at < told.at
          ORDER BY b.taken_at DESC, b."time" DESC LIMIT 1
        ) AS b
-       WHERE b.taken_at + make_interval(secs => b.duration_ms / 2000.0) + CAST(:clock_error AS interval) >= told.at)
+       WHERE b.taken_at + make_interval(secs => b.duration_ms / 2000.0) + CAST(:ahead AS interval) >= told.at)
     ) AS s
 """)
 _SET_TRUE = text(f"""
@@ -232,7 +232,7 @@ async def hold_again(
     if outside:
         again.update(
             await connection.scalars(
-                _HELD_AGAINST, {"account_id": account_id, "instants": sorted(outside), "clock_error": CLOCK_ERROR}
+                _HELD_AGAINST, {"account_id": account_id, "instants": sorted(outside), "ahead": AHEAD}
             )
         )
     touched: dict[Key, list[datetime]] = defaultdict(list)

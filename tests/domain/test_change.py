@@ -226,3 +226,10 @@ def test_an_entry_price_that_is_shown_with_fewer_digits_is_the_same() -> None:
     told = event("1", NOON + SECOND, entry="100.12345678")
     assert history(seen(0), seen(1, state("1", NEVER, entry="100.1235")), told=[told]) == []
     assert len(history(seen(0), seen(1, state("1", NEVER, entry="100.1236")), told=[told])) == 1
+
+
+def test_a_row_that_is_dated_later_than_its_answer_came_is_of_that_time() -> None:
+    late = NOON + 61 * SECOND
+    answer = replace(seen(1, state("4", late)), taken_at=late - SECOND / 2)
+    held = hold(seen(0), seen(0).taken_at, answer, [event("4", late)])
+    assert (held.true_at, held.changes) == (late, ())

@@ -53,10 +53,14 @@ def judge_events(case: Case, verdict: Verdict, *, fills: Rows, changes: Rows, ba
 
 def _judge_history(case: Case, verdict: Verdict, key: tuple[str, Any], changes: Rows, told: Told) -> None:
     """Each change was told by the stream, was in an answer, or is a close that happened; and none is there twice."""
-    answered = {
-        (row["update_time"], row["position_amt"], row["entry_price"])  # 1970 where the exchange does not date it
+    shown = [
+        (answer.sent_at, row)
         for answer in case.exchange.traffic.answers_of(case.account.name)
         if (row := as_recorded(answer.rows or ()).get(key))
+    ]
+    answered = {
+        (row["update_time"], row["position_amt"], row["entry_price"])  # 1970 where the exchange does not date it
+        for _, row in shown
     }
     before: asyncpg.Record | None = None
     for change in changes:
@@ -67,6 +71,11 @@ def _judge_history(case: Case, verdict: Verdict, key: tuple[str, Any], changes: 
                 known = value in told.get((key, change["update_time"]), ())
             case "snapshot":
                 known = not {(change["update_time"], *value), (_EPOCH, *value)}.isdisjoint(answered)
+                # One that is older than what the stream told is dated by the answer that shows it all the same.
+                known = known or any(
+                    abs(at - change["observed_at"]) <= _DOUBLE and (row["position_amt"], row["entry_price"]) == value
+                    for at, row in shown
+                )
             case _:
                 known = not float(value[0]) and _was_flat(case.account, key, change["observed_at"])
         if not known:
