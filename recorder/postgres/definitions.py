@@ -22,6 +22,7 @@ ORDER = (
     "gap",
     "fill",
     "income",
+    "superseded",
     "pnl_curve",
     "account_equity",
     "pnl_daily",

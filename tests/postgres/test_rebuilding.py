@@ -145,7 +145,7 @@ async def record(engine: AsyncEngine, story: Story, items: Sequence[Item], *, at
             case Page(until=until, fills=fills):
                 async with engine.begin() as connection:
                     account_id = (await take_turn(connection, ["main"]))["main"]
-                    await write_fills(connection, account_id, fills)
+                    await write_fills(connection, account_id, fills, told_at=until)
                     for ledger in (Ledger("fill", "BTCUSDT"), Ledger("income")):
                         await mark_complete(connection, account_id, ledger, Interval(story.began, until))
             case None:
