@@ -34,7 +34,7 @@ WRITER_RIGHTS: dict[str, tuple[str, ...]] = {
     "balance_change": ("INSERT", f"UPDATE ({_values('balance_change')})"),
     "fill": ("INSERT", f"UPDATE ({_values('fill')})"),  # what is told again differently counts as told last
     "income": ("INSERT", f"UPDATE ({_values('income')})"),
-    "superseded": ("INSERT", "UPDATE (told_at)", "DELETE"),  # what is told so again counts again
+    "superseded": ("INSERT", "UPDATE (source, told_at)", "DELETE"),  # what is told so again counts again
     "ledger": ("INSERT", "UPDATE (complete_since, complete_until, rebuilt_until)"),
     "unexplained": ("INSERT", "DELETE"),  # what a later fill explains
     "event": ("INSERT", "UPDATE (received_at)"),  # the message came again, and this is the earlier one

@@ -292,6 +292,7 @@ superseded = Table(
     Column("record", Text, primary_key=True),
     Column("digest", Text, primary_key=True),
     Column("time", INSTANT, nullable=False),
+    Column("source", Text),
     Column("told_at", INSTANT),
     Column("body", JSONB, nullable=False),
     Column("superseded_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import text
@@ -23,13 +24,14 @@ from recorder.postgres.rowset import RowSet, number
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SUPERSEDED = RowSet(
     {"account_id": "integer", "record": "text", "digest": "text"},
-    {"time": "timestamptz", "told_at": "timestamptz", "body": "jsonb"},
+    {"time": "timestamptz", "source": "text", "told_at": "timestamptz", "body": "jsonb"},
 )
 # One that was known already is no news, but it may have been told so later than was known.
 _SUPERSEDE = text(f"""
     INSERT INTO recorder.superseded ({_SUPERSEDED.names}) {_SUPERSEDED.rows}
-    ON CONFLICT (account_id, record, digest) DO UPDATE SET told_at = excluded.told_at
-    WHERE superseded.told_at IS NULL OR superseded.told_at < excluded.told_at
+    ON CONFLICT (account_id, record, digest) DO UPDATE SET source = excluded.source, told_at = excluded.told_at
+    WHERE (coalesce(superseded.source, '') = 'rest', coalesce(superseded.told_at, '-infinity'))
+        < (coalesce(excluded.source, '') = 'rest', coalesce(excluded.told_at, '-infinity'))
     RETURNING digest, xmax = 0 AS is_new
 """)
 _STANDS_AGAIN = text("""
@@ -212,7 +214,7 @@ def _settled(
         stands[line.key] = last
         if _differ(record, first, last):
             digest = record.digest(first)
-            latest = max(first, superseded.get(digest, (first,))[0], key=lambda each: each.told_at or _NEVER)
+            latest = max(first, superseded.get(digest, (first,))[0], key=attrgetter("rank"))
             superseded[digest] = latest, last
     for line in stands.values():
         if superseded:
@@ -245,7 +247,7 @@ async def _supersede(
     if not superseded:
         return []
     rows = [
-        (account_id, record.name, digest, record.time_of(line), line.told_at, record.body(line))
+        (account_id, record.name, digest, record.time_of(line), line.source, line.told_at, record.body(line))
         for digest, (line, _) in superseded.items()
     ]
     kept = await connection.execute(_SUPERSEDE, _SUPERSEDED.parameters(rows))

@@ -22,6 +22,7 @@ CREATE TABLE recorder.superseded (
   record        text NOT NULL,
   digest        text NOT NULL,
   "time"        timestamptz NOT NULL,
+  source        text,
   told_at       timestamptz,
   body          jsonb NOT NULL,
   superseded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -33,6 +34,8 @@ COMMENT ON COLUMN recorder.superseded.record IS
   'The table in which the line stands as it counts: fill, income or balance_change.';
 COMMENT ON COLUMN recorder.superseded.digest IS 'SHA-256 of body, of numbers without the zeros at their end.';
 COMMENT ON COLUMN recorder.superseded."time" IS 'When the line happened, by the exchange.';
-COMMENT ON COLUMN recorder.superseded.told_at IS 'When it was told so last, exchange time; null: by an older version.';
+COMMENT ON COLUMN recorder.superseded.source IS
+  'Of a fill: who told it so, stream or rest, or rest where both did; null: there is one source alone.';
+COMMENT ON COLUMN recorder.superseded.told_at IS 'When its source told it so last, exchange time; null: by an older version.';
 COMMENT ON COLUMN recorder.superseded.body IS 'The key and the content of the line as they were told.';
 COMMENT ON COLUMN recorder.superseded.superseded_at IS 'When the row was written, by the clock of the database.';
