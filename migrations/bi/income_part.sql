@@ -29,6 +29,12 @@ SELECT
   coalesce((
     SELECT f.position_side
     FROM recorder.fill f
+    WHERE f.account_id = i.account_id AND f.symbol = i.symbol AND f.trade_id = i.trade_id AND f."time" = i."time"
+    ORDER BY f.order_id
+    LIMIT 1
+  ), (
+    SELECT f.position_side
+    FROM recorder.fill f
     WHERE f.account_id = i.account_id AND f.symbol = i.symbol AND f.trade_id = i.trade_id
       AND f."time" BETWEEN i."time" - interval '1 minute' AND i."time" + interval '1 minute'
     ORDER BY greatest(f."time" - i."time", i."time" - f."time"), f."time", f.order_id

@@ -98,11 +98,13 @@ class Record:
         told = ({"source": "text"} if of_trades else {}) | {"told_at": "timestamptz"}
         self._rows = RowSet({"account_id": "integer"} | dict(key), dict(content) | told)
         columns = ", ".join(f'line."{column}"' for column in (*key, *content, *told))
-        same = " AND ".join(f'line."{column}" = given."{column}"' for column in ids)
+        same = " AND ".join(f'"{column}" = given."{column}"' for column in ids)
         self.known = text(f"""
-            SELECT {columns} FROM (SELECT DISTINCT * FROM ({self._ids.rows}) AS each) AS given
-            JOIN recorder.{name} AS line ON line.account_id = :account_id AND {same}
-        """)
+            SELECT {columns} FROM ({self._ids.rows}) AS given
+            CROSS JOIN LATERAL (
+              SELECT * FROM recorder.{name} WHERE account_id = :account_id AND {same} OFFSET 0
+            ) AS line
+        """)  # OFFSET has it asked row by row: each is a short range of the key, however long the table is
         place = ", ".join(f'"{column}"' for column in ("account_id", *key))
         put = f"""
             INSERT INTO recorder.{name} ({self._rows.names}) {self._rows.rows}
@@ -119,7 +121,7 @@ class Record:
         return time
 
     def ids_of(self, lines: Iterable[Line]) -> dict[str, Any]:
-        """The parameters of ``known``, but for the account."""
+        """The parameters of ``known``, but for the account: each id once."""
         return self._ids.parameters([*map(_parameter, each)] for each in {self.id_of(line) for line in lines})
 
     def parameters(self, account_id: int, lines: Iterable[Line]) -> dict[str, Any]:
