@@ -70,6 +70,18 @@ class Metrics:
             "Observations that PostgreSQL refused; see recorder dead-letters.",
             registry=self.registry,
         )
+        self._superseded = Counter(
+            "recorder_superseded",
+            "Lines that the exchange told again with other content; see bi.superseded.",
+            ("account", "record"),
+            registry=self.registry,
+        )
+        self._reused = Counter(
+            "recorder_reused_ids",
+            "Lines whose id the exchange had used before for another one; both count.",
+            ("account", "record"),
+            registry=self.registry,
+        )
         self._dated = Histogram(
             "recorder_update_time_difference_seconds",
             "A position row's updateTime minus the time of the event about the same change.",
@@ -147,6 +159,10 @@ class Metrics:
 
     def dead_letter(self) -> None:
         self._dead_letters.inc()
+
+    def clashed(self, account: str, record: str, lines: int, *, is_restated: bool) -> None:
+        """Count *lines* that came again otherwise: restated, or others under the same id."""
+        (self._superseded if is_restated else self._reused).labels(account, record).inc(lines)
 
     def database_failed(self) -> None:
         self._database_errors.inc()

@@ -20,6 +20,7 @@ from recorder.backlog.batch import Batch
 from recorder.backlog.letting_go import LetGo
 from recorder.backlog.outage import Outage
 from recorder.backlog.refusal import dead_letter, substitute
+from recorder.clashes import say
 from recorder.domain.beginning import Beginning
 from recorder.domain.event import Told
 from recorder.domain.gap import Gap, GapReason, GapSource
@@ -232,7 +233,7 @@ class Recording:
         """
         mark = Mark(self._writer, self._marked, through)
         try:
-            new = await write(self._engine, items, mark=mark)
+            new = await write(self._engine, items, mark=mark, metrics=self._metrics)
         except StorageRefused as error:
             if not items:
                 raise
@@ -251,7 +252,7 @@ class Recording:
         instead = substitute(item, error)
         for items in ([instead], []) if instead else ([],):
             try:
-                new = await write(self._engine, items, mark=mark, letters=[letter])
+                new = await write(self._engine, items, mark=mark, letters=[letter], metrics=self._metrics)
             except StorageRefused:
                 continue
             self._marked = mark.through
@@ -306,11 +307,17 @@ class Recording:
 
 
 async def write(
-    engine: AsyncEngine, items: Sequence[Item], *, mark: Mark | None = None, letters: Sequence[DeadLetter] = ()
+    engine: AsyncEngine,
+    items: Sequence[Item],
+    *,
+    mark: Mark | None = None,
+    letters: Sequence[DeadLetter] = (),
+    metrics: Metrics | None = None,
 ) -> list[Snapshot]:
     """Commit *items* in one transaction and return the snapshots that were new. Raises ``StorageError``.
 
-    With them goes the *mark* of how far this brings a spool, and *letters* of what was refused.
+    With them goes the *mark* of how far this brings a spool, and *letters* of what was refused. What came again with
+    other content is said, and counted by *metrics*.
     """
     with storage_errors():
         async with engine.begin() as connection:
@@ -318,9 +325,10 @@ async def write(
             if mark:
                 await set_mark(connection, mark)
             new = await write_snapshots(connection, ids, [item for item in items if isinstance(item, Snapshot)])
-            await write_events(connection, ids, [item for item in items if isinstance(item, Told)])
+            clashes = await write_events(connection, ids, [item for item in items if isinstance(item, Told)])
             await write_beginnings(connection, ids, [item for item in items if isinstance(item, Beginning)])
             await write_stream_states(connection, ids, [item for item in items if isinstance(item, StreamState)])
             await write_gaps(connection, ids, [item for item in items if isinstance(item, Gap)])
             await write_dead_letters(connection, ids, letters)
+    say(clashes, {number: account for account, number in ids.items()}, metrics)
     return new

@@ -167,7 +167,7 @@ class Service:
         self._duties: dict[str, Duty] = {}
         self._stood_by: set[str] = set()
         self._bookkeeping = Bookkeeping(
-            Backfill(engine, client.rest), self._accounts, self._duties, every=settings.ledger.every
+            Backfill(engine, client.rest, metrics=metrics), self._accounts, self._duties, every=settings.ledger.every
         )
         self._upkeep = Upkeep((PAST_GAPS, PARTITIONS), metrics.upkeep)
         self._housekeeping = Housekeeping(

@@ -9,7 +9,8 @@ SELECT
   recorder.income_part(i.income_type) AS part,
   i.tran_id,
   i.trade_id,
-  i.info
+  i.info,
+  i.told_at
 FROM recorder.income i
 JOIN recorder.account a ON a.id = i.account_id;
 
@@ -22,6 +23,7 @@ COMMENT ON COLUMN bi.income.symbol IS 'Contract, for example BTCUSDT; null: the 
 COMMENT ON COLUMN bi.income.asset IS 'Asset of the amount.';
 COMMENT ON COLUMN bi.income.income IS 'Amount in that asset, signed: negative left the wallet.';
 COMMENT ON COLUMN bi.income.part IS 'What the line counts as: realized, commission, funding, or transfer, which is no profit. Types unknown to this version are realized.';
-COMMENT ON COLUMN bi.income.tran_id IS 'The exchange''s number of the transaction, unique within an income type only.';
-COMMENT ON COLUMN bi.income.trade_id IS 'The fill that caused it, as in bi.fill of the same symbol; null: none did.';
+COMMENT ON COLUMN bi.income.tran_id IS 'The exchange''s number of the transaction, unique within an income type only, until the exchange begins again: then with time.';
+COMMENT ON COLUMN bi.income.trade_id IS 'The fill that caused it, as in bi.fill of the same symbol, within a minute of time; null: none did.';
 COMMENT ON COLUMN bi.income.info IS 'The exchange''s remark, as it was sent.';
+COMMENT ON COLUMN bi.income.told_at IS 'When the exchange told it so last, by its clock; what it told before with other content stands in bi.superseded. Null: an older version did not keep it.';

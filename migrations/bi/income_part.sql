@@ -18,27 +18,43 @@ COMMENT ON FUNCTION recorder.income_part(text) IS
   'The part of the profit that an income type belongs to: commission, funding, transfer (no profit), or realized for all '
   'the others (realised profit, liquidation clearance, delivery, bonuses, rewards) and for types unknown to this version.';
 
--- The side of a line is that of its fill. Without one it is BOTH where the account never held the symbol in hedge mode;
+-- The side of a line is that of its fill: trade ids are used again, so that it is the one nearest to it, and within a
+-- minute. Without a fill it is BOTH where the account never held the symbol in hedge mode;
 -- else nobody can say it, and it stays null: a line is never split by guess.
 CREATE OR REPLACE VIEW recorder.earning AS
 SELECT
   i.account_id,
   i."time",
   nullif(i.symbol, '') AS symbol,
-  CASE
-    WHEN f.position_side IS NOT NULL THEN f.position_side
+  coalesce((
+    SELECT f.position_side
+    FROM recorder.fill f
+    WHERE f.account_id = i.account_id AND f.symbol = i.symbol AND f.trade_id = i.trade_id AND f."time" = i."time"
+    ORDER BY f.order_id
+    LIMIT 1
+  ), (
+    SELECT f.position_side
+    FROM recorder.fill f
+    WHERE f.account_id = i.account_id AND f.symbol = i.symbol AND f.trade_id = i.trade_id
+      AND f."time" BETWEEN i."time" - interval '1 minute' AND i."time" + interval '1 minute'
+    ORDER BY greatest(f."time" - i."time", i."time" - f."time"), f."time", f.order_id
+    LIMIT 1
+  ), CASE
     WHEN i.symbol <> '' AND NOT EXISTS (
       SELECT FROM recorder.change c
       WHERE c.account_id = i.account_id AND c.symbol = i.symbol AND c.position_side IN ('LONG', 'SHORT')
     ) THEN 'BOTH'
-  END AS position_side,
+  END) AS position_side,
   i.asset,
   CASE WHEN recorder.income_part(i.income_type) = 'realized' THEN i.income ELSE 0 END AS realized_profit,
   CASE WHEN recorder.income_part(i.income_type) = 'commission' THEN i.income ELSE 0 END AS commission,
   CASE WHEN recorder.income_part(i.income_type) = 'funding' THEN i.income ELSE 0 END AS funding,
-  f.trade_id IS NOT NULL AND i.income_type IN ('REALIZED_PNL', 'COMMISSION') AS told_by_fill
+  i.income_type IN ('REALIZED_PNL', 'COMMISSION') AND EXISTS (
+    SELECT FROM recorder.fill f
+    WHERE f.account_id = i.account_id AND f.symbol = i.symbol AND f.trade_id = i.trade_id
+      AND f."time" BETWEEN i."time" - interval '1 minute' AND i."time" + interval '1 minute'
+  ) AS told_by_fill
 FROM recorder.income i
-LEFT JOIN recorder.fill f ON f.account_id = i.account_id AND f.symbol = i.symbol AND f.trade_id = i.trade_id
 WHERE recorder.income_part(i.income_type) <> 'transfer';
 
 COMMENT ON VIEW recorder.earning IS 'One row per line of the ledger that is no transfer, with its side and its part of the profit.';

@@ -116,7 +116,7 @@ CROSS JOIN LATERAL (
         ELSE f.quantity
       END AS quantity
     FROM (
-      SELECT f.*, sum(f.quantity) OVER (PARTITION BY f."time" ORDER BY f.trade_id) AS running
+      SELECT f.*, sum(f.quantity) OVER (PARTITION BY f."time" ORDER BY f.trade_id, f.order_id) AS running
       FROM recorder.fill f
       WHERE f.account_id = episode.account_id AND f.symbol = episode.symbol AND f.position_side = episode.position_side
         AND f."time" BETWEEN least(episode.opened_at, episode.since) AND episode.until

@@ -1,5 +1,6 @@
 """Balances: from the exchange's text to values."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -28,7 +29,11 @@ class BalanceRow(msgspec.Struct, frozen=True, rename="camel"):
 def decode_balances(result: bytes | str) -> tuple[Balance, ...]:
     """Return the rows of a ``v2/account.balance`` result; raises MalformedAnswer that names row and field."""
     rows = converted(decode_json(result), list[Any], "v2/account.balance")
-    return tuple(_parsed(number, row) for number, row in enumerate(rows, start=1))
+    balances = tuple(_parsed(number, row) for number, row in enumerate(rows, start=1))
+    assets = Counter(balance.asset for balance in balances)
+    if len(assets) != len(balances):
+        raise MalformedAnswer(f"v2/account.balance: {assets.most_common(1)[0][0]} twice in one answer")
+    return balances
 
 
 def _parsed(number: int, row: Any) -> Balance:

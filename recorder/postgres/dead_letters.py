@@ -17,7 +17,8 @@ _LETTER = RowSet(
 )
 _ADD = text(f"""
     INSERT INTO recorder.dead_letter ({_LETTER.names}) {_LETTER.rows}
-    ON CONFLICT (account_id, digest) DO UPDATE SET settled_at = NULL
+    ON CONFLICT (account_id, digest)
+    DO UPDATE SET kind = excluded.kind, reason = excluded.reason, sqlstate = excluded.sqlstate, settled_at = NULL
 """)
 _OPEN = text("""
     SELECT a.name AS account, l.digest, l.kind, l.reason, l.sqlstate, l.payload, l.first_seen
@@ -57,7 +58,7 @@ class DeadLetter:
 async def write_dead_letters(
     connection: AsyncConnection, account_ids: Mapping[str, int], letters: Sequence[DeadLetter]
 ) -> None:
-    """Keep *letters*; one that was settled and is refused again is open again."""
+    """Keep *letters*; one that is refused again is open again, for the reason that it has now."""
     rows = [
         (account_ids[each.account], each.digest, each.kind, each.reason, each.sqlstate, each.payload)
         for each in letters

@@ -23,6 +23,7 @@ ORDER = (
     "gap",
     "fill",
     "income",
+    "superseded",
     "pnl_curve",
     "account_equity",
     "pnl_daily",

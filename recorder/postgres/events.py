@@ -4,16 +4,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from recorder.domain.clash import Clash
 from recorder.domain.event import AccountUpdate, Arrival, KeptEvent, ListenKeyExpired, Told, Trade
+from recorder.domain.fill import Fill
 from recorder.postgres.changes import SAME_CHANGE, hold_again, retract
-from recorder.postgres.ledgers import write_fills_of_accounts
+from recorder.postgres.ledgers import write_told_fills
 from recorder.postgres.rebuilding import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
+from recorder.postgres.tellings import Line, Record, write_lines
 
 _CHANGE = RowSet(
     {
@@ -35,15 +39,17 @@ _CHANGE = RowSet(
         "event_time": "timestamptz",
     },
 )
-_BALANCE = RowSet(
+_BALANCE = Record(
+    "balance_change",
     {
-        "account_id": "integer",
         "asset": "text",
         "time": "timestamptz",
         "event_time": "timestamptz",
         "wallet_balance": "numeric",
+        "reason": "text",
     },
-    {"cross_wallet_balance": "numeric", "balance_change": "numeric", "reason": "text"},
+    {"cross_wallet_balance": "numeric", "balance_change": "numeric"},
+    ids=("asset", "time", "event_time", "wallet_balance", "reason"),
 )
 _KEPT = RowSet(
     {"account_id": "integer", "kind": "text", "digest": "text"},
@@ -76,17 +82,18 @@ _ADD_CHANGES = text(
     RETURNING account_id, symbol, update_time AS "time"
     """)
 )
-_ADD_BALANCES = text(f"""
-    INSERT INTO recorder.balance_change ({_BALANCE.names}) {_BALANCE.rows}
-    ON CONFLICT (account_id, asset, "time", event_time, wallet_balance) DO NOTHING
-""")
+# The same message came again, or by two connections: it came in when it came first.
 _ADD_KEPT = text(f"""
-    INSERT INTO recorder.event ({_KEPT.names}) {_KEPT.rows} ON CONFLICT (account_id, kind, digest) DO NOTHING
+    INSERT INTO recorder.event ({_KEPT.names}) {_KEPT.rows}
+    ON CONFLICT (account_id, kind, digest) DO UPDATE SET received_at = excluded.received_at
+    WHERE event.received_at > excluded.received_at
 """)
 
 
-async def write_events(connection: AsyncConnection, account_ids: Mapping[str, int], told: Iterable[Told]) -> None:
-    """Write what the stream *told*, in any order and any number of times.
+async def write_events(
+    connection: AsyncConnection, account_ids: Mapping[str, int], told: Iterable[Told]
+) -> list[Clash]:
+    """Write what the stream *told*, in any order and any number of times; return what came again otherwise.
 
     The accounts' turn must have been taken. Messages about one instant are told apart by the time at which the
     exchange sent them, and where that is the same too, by the time at which they came in.
@@ -97,15 +104,15 @@ async def write_events(connection: AsyncConnection, account_ids: Mapping[str, in
             case AccountUpdate():
                 updates.append((account_ids[each.account], each.arrival, each.event))
             case Trade():
-                trades.append((account_ids[each.account], each.event.fill))
+                trades.append((account_ids[each.account], each.arrival, each.event))
             case KeptEvent():
                 kept.append((account_ids[each.account], each.arrival, each.event))
             case ListenKeyExpired():
                 pass  # the gap that it opens tells of it
     await _write_changes(connection, updates)
-    await _write_balances(connection, updates)
-    await write_fills_of_accounts(connection, trades)
+    clashes = [*await _write_balances(connection, updates), *await _write_trades(connection, trades)]
     await _write_kept(connection, kept)
+    return clashes
 
 
 async def _write_changes(connection: AsyncConnection, updates: Iterable[tuple[int, Arrival, AccountUpdate]]) -> None:
@@ -139,36 +146,36 @@ async def _write_changes(connection: AsyncConnection, updates: Iterable[tuple[in
             await hold_again(connection, account_id, changes)
 
 
-async def _write_balances(connection: AsyncConnection, updates: Iterable[tuple[int, Arrival, AccountUpdate]]) -> None:
-    rows = [
-        (
-            account_id,
-            balance.asset,
-            update.time,
-            update.event_time,
-            number(balance.wallet_balance),
-            number(balance.cross_wallet_balance),
-            number(balance.balance_change),
-            update.reason,
+async def _write_balances(
+    connection: AsyncConnection, updates: Iterable[tuple[int, Arrival, AccountUpdate]]
+) -> list[Clash]:
+    lines: dict[int, list[Line]] = {}
+    for account_id, arrival, update in updates:
+        lines.setdefault(account_id, []).extend(
+            Line(
+                (balance.asset, update.time, update.event_time, balance.wallet_balance, update.reason),
+                (balance.cross_wallet_balance, balance.balance_change),
+                arrival.exchange_time,
+            )
+            for balance in update.balances
         )
-        for account_id, _, update in updates
-        for balance in update.balances
-    ]
-    if rows:
-        await connection.execute(_ADD_BALANCES, _BALANCE.parameters(rows))
+    clashes = [await write_lines(connection, _BALANCE, account_id, each) for account_id, each in lines.items()]
+    return [*chain.from_iterable(clashes)]
+
+
+async def _write_trades(connection: AsyncConnection, trades: Iterable[tuple[int, Arrival, Trade]]) -> list[Clash]:
+    fills: dict[int, list[tuple[Fill, datetime]]] = {}
+    for account_id, arrival, trade in trades:
+        fills.setdefault(account_id, []).append((trade.fill, arrival.exchange_time))
+    clashes = [await write_told_fills(connection, account_id, each) for account_id, each in fills.items()]
+    return [*chain.from_iterable(clashes)]
 
 
 async def _write_kept(connection: AsyncConnection, kept: Iterable[tuple[int, Arrival, KeptEvent]]) -> None:
-    rows = [
-        (
-            account_id,
-            event.kind,
-            sha256(event.raw.encode()).hexdigest(),
-            arrival.exchange_time,
-            event.event_time,
-            event.raw.replace("\0", "\\u0000"),  # PostgreSQL's text holds no NUL
-        )
-        for account_id, arrival, event in kept
-    ]
-    if rows:
-        await connection.execute(_ADD_KEPT, _KEPT.parameters(rows))
+    first: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for account_id, arrival, event in kept:
+        key = account_id, event.kind, sha256(event.raw.encode()).hexdigest()
+        body = event.raw.replace("\0", "\\u0000")  # PostgreSQL's text holds no NUL
+        first.setdefault(key, (*key, arrival.exchange_time, event.event_time, body))
+    if first:
+        await connection.execute(_ADD_KEPT, _KEPT.parameters(first.values()))

@@ -7,19 +7,14 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from recorder.domain.clash import Clash
 from recorder.domain.fill import Fill
 from recorder.domain.income import Income
-from recorder.postgres.rebuilding import rebuilding_from
-from recorder.postgres.rowset import RowSet, number
+from recorder.postgres.tellings import Line, Record, write_lines
 
-_FILL = RowSet(
-    {
-        "account_id": "integer",
-        "symbol": "text",
-        "trade_id": "bigint",
-        "order_id": "bigint",
-        "time": "timestamptz",
-    },
+_FILL = Record(
+    "fill",
+    {"symbol": "text", "trade_id": "bigint", "time": "timestamptz", "order_id": "bigint"},
     {
         "position_side": "text",
         "side": "text",
@@ -29,34 +24,19 @@ _FILL = RowSet(
         "commission": "numeric",
         "commission_asset": "text",
         "maker": "boolean",
-        "source": "text",
     },
+    ids=("symbol", "trade_id"),
+    counted=lambda content: content if content[5] else (*content[:6], None, *content[7:]),
+    of_trades=True,
 )
-_INCOME = RowSet(
-    {
-        "account_id": "integer",
-        "income_type": "text",
-        "tran_id": "bigint",
-        "asset": "text",
-        "symbol": "text",
-        "time": "timestamptz",
-    },
+"""What asset a commission of 0 was paid in says nothing: the stream leaves it out, and REST does not."""
+
+_INCOME = Record(
+    "income",
+    {"income_type": "text", "tran_id": "bigint", "asset": "text", "symbol": "text", "time": "timestamptz"},
     {"income": "numeric", "trade_id": "bigint", "info": "text"},
+    ids=("income_type", "tran_id", "asset", "symbol"),
 )
-# The ledger is of record: what the stream told of a fill gives way to it, so that the tables do not depend on which
-# of the two came first.
-_ADD_FILLS = text(
-    rebuilding_from(f"""
-    INSERT INTO recorder.fill ({_FILL.names}) {_FILL.rows}
-    ON CONFLICT (account_id, symbol, trade_id, "time", order_id) DO UPDATE SET {_FILL.replace}
-    WHERE fill.source = 'stream' AND excluded.source = 'rest'
-    RETURNING account_id, symbol, "time"
-    """)
-)
-_ADD_INCOME = text(f"""
-    INSERT INTO recorder.income ({_INCOME.names}) {_INCOME.rows}
-    ON CONFLICT (account_id, income_type, tran_id, asset, symbol, "time") DO NOTHING
-""")
 _COMPLETE = text("""
     INSERT INTO recorder.ledger (account_id, kind, symbol, complete_since, complete_until)
     VALUES (:account_id, :kind, :symbol, :since, :until)
@@ -150,56 +130,57 @@ class Interval:
     until: datetime
 
 
-async def write_fills(connection: AsyncConnection, account_id: int, fills: Iterable[Fill]) -> None:
-    """Write *fills*, in any order and any number of times; one that the ledger told stands over the stream's."""
-    await write_fills_of_accounts(connection, ((account_id, fill) for fill in fills))
+async def write_fills(
+    connection: AsyncConnection, account_id: int, fills: Iterable[Fill], *, told_at: datetime
+) -> list[Clash]:
+    """Write *fills*, in any order and any number of times; one that REST told stands over the stream's.
+
+    The account's turn must have been taken. Return what came again otherwise.
+    """
+    return await write_told_fills(connection, account_id, ((fill, told_at) for fill in fills))
 
 
-async def write_fills_of_accounts(connection: AsyncConnection, fills: Iterable[tuple[int, Fill]]) -> None:
-    """Write *fills*, each under its account's number, as ``write_fills`` does but in one statement."""
-    rows = {
-        (account_id, fill.symbol, fill.trade_id, fill.time, fill.order_id): (
-            account_id,
-            fill.symbol,
-            fill.trade_id,
-            fill.order_id,
-            fill.time,
-            fill.position_side,
-            fill.side,
-            number(fill.price),
-            number(fill.quantity),
-            number(fill.realized_profit),
-            number(fill.commission),
-            fill.commission_asset,
-            fill.maker,
+async def write_told_fills(
+    connection: AsyncConnection, account_id: int, fills: Iterable[tuple[Fill, datetime]]
+) -> list[Clash]:
+    """Write *fills*, each with when it was told, as ``write_fills`` does."""
+    lines = [
+        Line(
+            (fill.symbol, fill.trade_id, fill.time, fill.order_id),
+            (
+                fill.position_side,
+                fill.side,
+                fill.price,
+                fill.quantity,
+                fill.realized_profit,
+                fill.commission,
+                fill.commission_asset,
+                fill.maker,
+            ),
+            told_at,
             fill.source,
         )
-        for account_id, fill in fills
-    }
-    if rows:
-        await connection.execute(_ADD_FILLS, _FILL.parameters(rows.values()))
+        for fill, told_at in fills
+    ]
+    return await write_lines(connection, _FILL, account_id, lines)
 
 
-async def write_income(connection: AsyncConnection, account_id: int, lines: Sequence[Income]) -> None:
-    """Write *lines*, in any order and any number of times."""
-    if lines:
-        await connection.execute(
-            _ADD_INCOME,
-            _INCOME.parameters(
-                (
-                    account_id,
-                    line.income_type,
-                    line.tran_id,
-                    line.asset,
-                    line.symbol or "",
-                    line.time,
-                    number(line.income),
-                    line.trade_id,
-                    line.info or None,
-                )
-                for line in lines
-            ),
+async def write_income(
+    connection: AsyncConnection, account_id: int, lines: Sequence[Income], *, told_at: datetime
+) -> list[Clash]:
+    """Write *lines*, in any order and any number of times.
+
+    The account's turn must have been taken. Return what came again otherwise.
+    """
+    told = [
+        Line(
+            (line.income_type, line.tran_id, line.asset, line.symbol or "", line.time),
+            (line.income, line.trade_id, line.info or None),
+            told_at,
         )
+        for line in lines
+    ]
+    return await write_lines(connection, _INCOME, account_id, told)
 
 
 async def mark_complete(connection: AsyncConnection, account_id: int, ledger: Ledger, complete: Interval) -> None:

@@ -74,7 +74,7 @@ _FILLS = text("""
     FROM recorder.fill
     WHERE account_id = :account_id AND symbol = :symbol AND position_side = :position_side
       AND "time" BETWEEN :since AND :until
-    ORDER BY "time", trade_id
+    ORDER BY "time", trade_id, order_id
 """)
 # Besides the changes, what the snapshots around each fill had of the position. One that had none says that it was flat.
 _TOLD = text("""

@@ -32,16 +32,16 @@ WRITER_RIGHTS: dict[str, tuple[str, ...]] = {
     "change": ("INSERT", f"UPDATE ({_values('change')})", "DELETE"),  # an earlier observation can retract a later one
     "gap": ("INSERT", "UPDATE (ended_at, repaired_by, told_until)"),
     "balance": ("INSERT",),
-    "balance_change": ("INSERT",),
-    "fill": ("INSERT", f"UPDATE ({_values('fill')})"),  # the ledger knows it better than the stream
-    "income": ("INSERT", f"UPDATE ({_values('income')})"),  # what is told again differently counts as told last
-    "superseded": ("INSERT",),
+    "balance_change": ("INSERT", f"UPDATE ({_values('balance_change')})"),
+    "fill": ("INSERT", f"UPDATE ({_values('fill')})"),  # what is told again differently counts as told last
+    "income": ("INSERT", f"UPDATE ({_values('income')})"),
+    "superseded": ("INSERT", "UPDATE (source, told_at)", "DELETE"),  # what is told so again counts again
     "ledger": ("INSERT", "UPDATE (complete_since, complete_until, rebuilt_until)"),
     "unexplained": ("INSERT", "DELETE"),  # what a later fill explains
-    "event": ("INSERT",),
+    "event": ("INSERT", "UPDATE (received_at)"),  # the message came again, and this is the earlier one
     "stream": ("INSERT",),
     "beginning": ("INSERT",),
-    "schedule": ("INSERT",),
+    "schedule": ("INSERT", "UPDATE (every)"),  # a process that began within the same slot has another one
     "commit_mark": ("INSERT", f"UPDATE ({_values('commit_mark')})"),
     "dead_letter": ("INSERT", f"UPDATE ({_values('dead_letter')})"),
 }

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.postgres.accounts import account_ids
 
+# Two processes that begin in one slot may have two schedules: the last one stands.
 _ADD = text("""
     INSERT INTO recorder.schedule (account_id, since, every)
     SELECT given.account_id, CAST(:since AS timestamptz), CAST(:every AS interval)
@@ -17,7 +18,7 @@ _ADD = text("""
       WHERE s.account_id = given.account_id AND s.since <= :since
       ORDER BY s.since DESC LIMIT 1
     )
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (account_id, since) DO UPDATE SET every = excluded.every
 """)
 
 

@@ -174,7 +174,8 @@ balance_change = Table(
     Column("wallet_balance", Numeric, primary_key=True),
     Column("cross_wallet_balance", Numeric),
     Column("balance_change", Numeric),
-    Column("reason", Text, nullable=False),
+    Column("reason", Text, primary_key=True),
+    Column("told_at", INSTANT),
 )
 
 fill = Table(
@@ -194,6 +195,7 @@ fill = Table(
     Column("commission_asset", Text),
     Column("maker", Boolean, nullable=False),
     Column("source", Text, nullable=False),
+    Column("told_at", INSTANT),
     Index("fill_time_idx", "account_id", "time"),
 )
 
@@ -209,6 +211,7 @@ income = Table(
     Column("income", Numeric, nullable=False),
     Column("trade_id", BigInteger),
     Column("info", Text),
+    Column("told_at", INSTANT),
     Index("income_time_idx", "account_id", "time"),
     Index("income_symbol_idx", "account_id", "symbol", "time"),
 )
@@ -304,6 +307,8 @@ superseded = Table(
     Column("record", Text, primary_key=True),
     Column("digest", Text, primary_key=True),
     Column("time", INSTANT, nullable=False),
+    Column("source", Text),
+    Column("told_at", INSTANT),
     Column("body", JSONB, nullable=False),
     Column("superseded_at", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
 )

@@ -33,6 +33,7 @@ class Account:
             exchange does not document whether the two times are equal.
         ticked: The boxes that are ticked for its key, as the exchange names them; they may be changed, and forbid
             nothing here.
+        forgotten_until: What happened before it is not told any more by REST; ``None``: the account never began again.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Account:
         self.leverage = dict(leverage)
         self.isolated = set(isolated)
         self.update_time_lag = update_time_lag
+        self.forgotten_until: datetime | None = None
         self.ticked = {"enableReading", "ipRestrict"}
         self.ledger = Ledger(name, wallets)
         self.wallets: Mapping[str, Decimal] = self.ledger.wallets
@@ -180,6 +182,15 @@ class Account:
         for amount in amounts:
             self.ledger.book(type_, asset, amount, at=time, symbol=symbol)
         self.announce_change(reason, [asset], time=time, change=sum(amounts, ZERO))
+
+    def begin_again(self, *, time: datetime) -> None:
+        """Forget orders and ledgers, and give all ids out once more, as a test network does that is wiped.
+
+        What is held and the wallets stay, and so does the truth.
+        """
+        self.forgotten_until = time
+        self._orders.begin_again()
+        self.ledger.begin_again()
 
     def transfer(self, asset: str, amount: Decimal, *, time: datetime) -> None:
         """Deposit *amount*, or withdraw it when it is negative."""

@@ -1,4 +1,4 @@
-"""Ways to falsify position rows. Each takes the rows of one answer and returns those to send instead."""
+"""Ways to falsify rows. Each takes the rows of one answer and returns those to send instead."""
 
 from collections.abc import Callable
 
@@ -36,6 +36,11 @@ def with_value(field: str, value: object) -> Alteration:
 
 def without_field(field: str) -> Alteration:
     return lambda rows: [{name: value for name, value in row.items() if name != field} for row in rows]
+
+
+def restated(which: Row, **fields: object) -> Alteration:
+    """Tell the rows that have all of *which* with other *fields*; a ledger is altered like positions are."""
+    return lambda rows: [{**row, **fields} if which.items() <= row.items() else row for row in rows]
 
 
 def with_other_spelling(rows: list[Row]) -> list[Row]:

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.binance.rest import LOOK_BACK, RestClient
 from recorder.binance.signing import Credentials
+from recorder.clashes import say
+from recorder.metrics import Metrics
 from recorder.postgres.accounts import account_ids, take_turn
 from recorder.postgres.engine import storage_errors
 from recorder.postgres.ledgers import (
@@ -49,9 +51,16 @@ class Reached:
 class Backfill:
     """Brings the ledgers of accounts up to date, at the pace that the weight budget leaves to it."""
 
-    def __init__(self, engine: AsyncEngine, rest: RestClient, tell: Callable[[Reached], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        rest: RestClient,
+        tell: Callable[[Reached], None] = lambda _: None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._engine = engine
         self._rest = rest
+        self._metrics = metrics
         self._tell = tell
 
     async def run(self, credentials: Credentials, since: datetime | None = None) -> None:
@@ -97,9 +106,11 @@ class Backfill:
         ledger = Ledger("income")
         for missing in _missing(known.get(ledger), wanted):
             async for page in self._rest.income(credentials, missing.since, missing.until):
+                told_at = await self._rest.time()
                 settled = min(page.until, wanted.until - SETTLED)
                 async with self._page(credentials.account, ledger, missing, settled) as connection:
-                    await write_income(connection, account_id, page.rows)
+                    clashes = await write_income(connection, account_id, page.rows, told_at=told_at)
+                say(clashes, {account_id: credentials.account}, self._metrics)
                 self._tell(Reached(credentials.account, ledger, missing, page.until))
 
     async def _fills(
@@ -113,9 +124,11 @@ class Backfill:
         ledger = Ledger("fill", symbol)
         for missing in _missing(known.get(ledger), wanted):
             async for page in self._rest.fills(credentials, symbol, missing.since, missing.until):
+                told_at = await self._rest.time()
                 settled = min(page.until, wanted.until - SETTLED)
                 async with self._page(credentials.account, ledger, missing, settled) as connection:
-                    await write_fills(connection, account_id, page.rows)
+                    clashes = await write_fills(connection, account_id, page.rows, told_at=told_at)
+                say(clashes, {account_id: credentials.account}, self._metrics)
                 self._tell(Reached(credentials.account, ledger, missing, page.until))
 
     @asynccontextmanager

@@ -40,3 +40,8 @@ def test_the_time_of_a_balance_may_be_never_or_missing() -> None:
     assert updated(updateTime=1_760_000_000_123) == datetime(2025, 10, 9, 8, 53, 20, 123_000, tzinfo=UTC)
     assert updated(updateTime=0) == NEVER
     assert updated() is None
+
+
+def test_an_asset_that_comes_twice_in_one_answer_is_refused() -> None:
+    with pytest.raises(MalformedAnswer, match="USDT twice in one answer"):
+        decode_balances(json.dumps([BALANCE, {**BALANCE, "balance": "13"}]))

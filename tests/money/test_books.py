@@ -69,8 +69,12 @@ def snapshots(world: World, hour: int) -> Iterator[Snapshot]:
 async def write_ledgers(engine: AsyncEngine, account: Account, world: World) -> None:
     async with engine.begin() as connection:
         account_id = (await account_ids(connection, [account.name]))[account.name]
-        await write_fills(connection, account_id, decode_fills(world.answer_trades(account).encode()))
-        await write_income(connection, account_id, decode_income(world.answer_income(account).encode()))
+        await write_fills(
+            connection, account_id, decode_fills(world.answer_trades(account).encode()), told_at=world.now
+        )
+        await write_income(
+            connection, account_id, decode_income(world.answer_income(account).encode()), told_at=world.now
+        )
 
 
 @pytest.fixture

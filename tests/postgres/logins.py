@@ -27,7 +27,7 @@ FILLED = {
     "position_episode",
 }
 """The views that show something of what the fixture records: positions, without gaps, balances and ledgers."""
-VIEWS = (*FILLED, "gap", "account_equity", "fill", "income")
+VIEWS = (*FILLED, "gap", "account_equity", "fill", "income", "superseded")
 TABLES = (*WRITER_RIGHTS, "sample_default", "balance_default")
 NO_WRITING = (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)  # a view of a join
 

@@ -117,12 +117,12 @@ async def test_fills_and_income_stand_as_they_were_recorded(engine: AsyncEngine)
         (
             *("main", "BTCUSDT", "SHORT", 11, 11, at(1), "SELL"),
             *money("101.5", "0.5", "0", "0.001"),
-            *("BNB", False, "stream"),
+            *("BNB", False, "stream", None),
         )
     ]
     assert await rows(engine, "SELECT * FROM bi.income ORDER BY time") == [
-        ("main", at(1), "COMMISSION", "BTCUSDT", "BNB", *money("0.001"), "commission", 11, 11, None),
-        ("main", at(2), "TRANSFER", None, "USDT", *money("-7"), "transfer", 8_000_000_000_000_000_002, None, None),
+        ("main", at(1), "COMMISSION", "BTCUSDT", "BNB", *money("0.001"), "commission", 11, 11, None, None),
+        ("main", at(2), "TRANSFER", None, "USDT", *money("-7"), "transfer", 8_000_000_000_000_000_002, *[None] * 3),
     ]
 
 

@@ -183,3 +183,23 @@ async def test_flat_stands_once_in_the_history_and_not_before_anything_was_held(
         (at(4), at(6), *money("1", None), None),
         (at(6), None, *money("1", None), None),
     ]
+
+
+async def test_lives_whose_fills_have_the_ids_of_others_earned_each_their_own(engine: AsyncEngine) -> None:
+    story = Story()
+    for minute, profit, fee in ((1, "9", "-0.1"), (11, "-4", "-0.2"), (21, "2", "-0.3")):
+        story.change(minute, *BTC, "1", "100")
+        story.fill(minute, 1, *BTC, "1", "100", commission=fee)
+        story.change(minute + 2, *BTC, "0", "0")
+        story.fill(minute + 2, 2, *BTC, "-1", str(100 + int(profit)), realized=profit, commission=fee)
+    story.slot(30)
+    await story.write(engine)
+    lives = "SELECT exit_price, realized_profit, commission FROM bi.position_episode ORDER BY opened_at"
+    assert await rows(engine, lives) == [
+        money("109", "9", "-0.2"),
+        money("96", "-4", "-0.4"),
+        money("102", "2", "-0.6"),
+    ]
+    assert await rows(engine, "SELECT sum(realized_profit), sum(commission) FROM bi.pnl_daily") == [money("7", "-1.2")]
+    sides = "SELECT position_side, sum(commission), bool_and(told_by_fill) FROM recorder.earning GROUP BY 1"
+    assert await rows(engine, sides) == [("BOTH", *money("-1.2"), True)]

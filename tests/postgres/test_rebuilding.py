@@ -1,7 +1,7 @@
 """What is rebuilt from fills depends on what is recorded alone, never on the order in which it came."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -145,7 +145,7 @@ async def record(engine: AsyncEngine, story: Story, items: Sequence[Item], *, at
             case Page(until=until, fills=fills):
                 async with engine.begin() as connection:
                     account_id = (await take_turn(connection, ["main"]))["main"]
-                    await write_fills(connection, account_id, fills)
+                    await write_fills(connection, account_id, fills, told_at=until)
                     for ledger in (Ledger("fill", "BTCUSDT"), Ledger("income")):
                         await mark_complete(connection, account_id, ledger, Interval(story.began, until))
             case None:
@@ -250,6 +250,26 @@ async def test_a_close_that_the_fills_date_better_than_its_slot_is_one_close(eng
     await record(engine, story, [story.snapshot(at(0)), story.snapshot(at(25)), closed, *story.pages(at(90))])
     assert [row[:2] for row in await rows(engine, HISTORY)] == [(at(10), 2), (at(20), 3), (at(30.05), 0)]
     assert [row[:2] for row in await rows(engine, LIVES)] == [(at(10), at(30.05))]
+
+
+async def test_fills_are_walked_in_the_order_of_time_when_their_ids_begin_again(engine: AsyncEngine) -> None:
+    story = lived()
+    story.fills = [replace(fill, trade_id=1 + number % 2) for number, fill in enumerate(story.fills)]
+    await record(engine, story, [story.snapshot(at(0)), story.snapshot(at(60)), *story.pages(at(90))])
+    assert [row[:2] for row in await rows(engine, HISTORY)] == [(at(10), 2), (at(20), 3), (at(30.05), 0)]
+    assert await rows(engine, UNEXPLAINED) == []
+    assert [row[4] for row in await rows(engine, LIVES)] == [9]
+
+
+async def test_a_quantity_that_is_told_again_otherwise_is_walked_again(engine: AsyncEngine) -> None:
+    story = lived()
+    right = story.fills[1]
+    story.fills[1] = replace(right, quantity=Decimal(5))
+    await record(engine, story, [story.snapshot(at(0)), story.snapshot(at(60)), *story.pages(at(90)), None])
+    assert await rows(engine, UNEXPLAINED) != []
+    await record(engine, story, [Page(at(91), [right]), None])
+    assert [row[:2] for row in await rows(engine, HISTORY)] == [(at(10), 2), (at(20), 3), (at(30.05), 0)]
+    assert await rows(engine, UNEXPLAINED) == []
 
 
 async def test_what_the_stream_tells_late_stands_over_what_was_rebuilt(engine: AsyncEngine) -> None:

@@ -124,3 +124,14 @@ def test_deposits_and_withdrawals_are_lines() -> None:
         ("TRANSFER", Decimal(50)),
         ("TRANSFER", Decimal(-20)),
     ]
+
+
+def test_all_ids_come_once_more_when_an_account_begins_again() -> None:
+    main = account()
+    main.fill("XRPUSDT", "BOTH", Decimal(5), Decimal(2), time=NOON)
+    main.begin_again(time=NOON + timedelta(minutes=1))
+    main.fill("XRPUSDT", "BOTH", Decimal(3), Decimal(2), time=NOON + timedelta(minutes=2))
+    first, second = main.truth.fills
+    assert (first.trade_id, first.order_id) == (second.trade_id, second.order_id)
+    assert len({line.tran_id for line in main.truth.incomes}) == 1
+    assert main.position("XRPUSDT", "BOTH").amount == 8

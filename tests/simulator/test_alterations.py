@@ -2,6 +2,7 @@ from decimal import Decimal
 
 from recorder.simulator.alterations import (
     emptied,
+    restated,
     with_both_spellings,
     with_extreme_numbers,
     with_other_spelling,
@@ -40,3 +41,10 @@ def test_a_field_can_be_replaced_or_removed() -> None:
 def test_the_profit_can_be_spelled_the_other_way_or_both_ways() -> None:
     assert with_other_spelling(ROWS)[0] == {"symbol": "BTCUSDT", "unrealizedProfit": "1.5"}
     assert with_both_spellings(ROWS)[0] == {**ROWS[0], "unrealizedProfit": "1.5"}
+
+
+def test_one_row_can_be_told_otherwise() -> None:
+    assert restated({"symbol": "ETHUSDT"}, unRealizedProfit="2")(ROWS) == [
+        ROWS[0],
+        {"symbol": "ETHUSDT", "unRealizedProfit": "2"},
+    ]

@@ -122,3 +122,13 @@ def test_trade_requests_that_make_no_sense_are_refused(account: Account) -> None
     assert code(asked_trades, account, symbol=SYMBOL, startTime=1, endTime=8 * 86_400_000) == -1127
     assert code(asked_trades, account, symbol=SYMBOL, startTime=2, endTime=1) == -1023
     assert code(asked_trades, account, symbol=SYMBOL, limit=1001) == -1130
+
+
+def test_nothing_is_told_of_what_was_before_an_account_began_again(account: Account) -> None:
+    account.begin_again(time=NOON - DAY)
+    times = [fill.time for fill in asked_trades(account, call(symbol=SYMBOL, limit=1000), NOON)]
+    assert times == [NOON - DAY]
+    assert {line.time for line in asked_income(account, call(startTime=0, limit=1000), NOON)} == {
+        NOON - DAY,
+        NOON - DAY / 2,
+    }

@@ -78,8 +78,12 @@ async def record(engine: AsyncEngine, *, days: int, start: datetime = START, eve
     for account in world.accounts.values():
         async with engine.begin() as connection:
             number = (await account_ids(connection, [account.name]))[account.name]
-            await write_fills(connection, number, decode_fills(world.answer_trades(account).encode()))
-            await write_income(connection, number, decode_income(world.answer_income(account).encode()))
+            await write_fills(
+                connection, number, decode_fills(world.answer_trades(account).encode()), told_at=world.now
+            )
+            await write_income(
+                connection, number, decode_income(world.answer_income(account).encode()), told_at=world.now
+            )
             for ledger in (
                 Ledger("income"),
                 *(Ledger("fill", symbol) for symbol in await traded_symbols(connection, number)),

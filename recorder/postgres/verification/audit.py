@@ -14,6 +14,7 @@ from recorder.postgres.roles import READER, WRITER
 from recorder.postgres.schema import applied, require_revision
 from recorder.postgres.verification.books import BOOKS, FILLS, PROFIT
 from recorder.postgres.verification.check import NOTHING, Answer, Check, put
+from recorder.postgres.verification.clashes import RESTATED, REUSED
 from recorder.postgres.verification.gaps import GAPS, OPEN_GAPS, REPAIRS
 from recorder.postgres.verification.history import CHANGES, HISTORY
 from recorder.postgres.verification.slots import OPEN_END, SLOTS
@@ -39,6 +40,8 @@ CHECKS = (
     BOOKS,
     PROFIT,
     FILLS,
+    RESTATED,
+    REUSED,
     OPEN_END,
 )
 

@@ -125,6 +125,8 @@ PROFIT = Check(
     saying="'since ' || first || ' the profit is ' || profit || ', the equity says ' || expected",
 )
 
+# Trade ids are used again: the fill of a line is the nearest one with its id, and within a minute, as in
+# recorder.earning.
 _FILLS = """
     ledger AS (
       SELECT c.id, c.name, f.symbol, greatest(f.complete_since, i.complete_since, given.since) AS since,
@@ -134,20 +136,27 @@ _FILLS = """
       JOIN recorder.ledger i ON i.account_id = c.id AND i.kind = 'income'
       JOIN recorder.ledger f ON f.account_id = c.id AND f.kind = 'fill'
     ), filled AS (
-      SELECT l.id, l.name, f.symbol, f.trade_id, f."time", part.income_type, part.asset, part.amount
+      SELECT l.id, l.name, f.symbol, f.trade_id, f."time", f.order_id, part.income_type, part.asset, part.amount
       FROM ledger l
       JOIN recorder.fill f ON f.account_id = l.id AND f.symbol = l.symbol AND f."time" BETWEEN l.since AND l.until
       CROSS JOIN LATERAL (VALUES
         ('REALIZED_PNL', NULL, f.realized_profit), ('COMMISSION', f.commission_asset, f.commission)
       ) AS part (income_type, asset, amount)
     ), booked AS (
-      SELECT l.id, l.name, i.symbol, i.trade_id, i.income_type,
-             CASE WHEN i.income_type = 'COMMISSION' THEN i.asset END AS asset,
-             min(i."time") AS "time", sum(i.income) AS amount
+      SELECT l.id, l.name, i.symbol, i.trade_id, coalesce(fill."time", i."time") AS "time", fill.order_id,
+             i.income_type, CASE WHEN i.income_type = 'COMMISSION' THEN i.asset END AS asset, sum(i.income) AS amount
       FROM ledger l
       JOIN recorder.income i ON i.account_id = l.id AND i.symbol = l.symbol AND i."time" BETWEEN l.since AND l.until
+      LEFT JOIN LATERAL (
+        SELECT f."time", f.order_id
+        FROM recorder.fill f
+        WHERE f.account_id = i.account_id AND f.symbol = i.symbol AND f.trade_id = i.trade_id
+          AND f."time" BETWEEN i."time" - interval '1 minute' AND i."time" + interval '1 minute'
+        ORDER BY greatest(f."time" - i."time", i."time" - f."time"), f."time", f.order_id
+        LIMIT 1
+      ) AS fill ON true
       WHERE i.trade_id IS NOT NULL AND i.income_type IN ('REALIZED_PNL', 'COMMISSION')
-      GROUP BY 1, 2, 3, 4, 5, 6
+      GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     )"""
 
 FILLS = Check(
@@ -167,7 +176,8 @@ FILLS = Check(
              coalesce(f.amount, 0) AS filled, coalesce(b.amount, 0) AS booked
       FROM filled f
       FULL JOIN booked b
-        ON b.id = f.id AND b.symbol = f.symbol AND b.trade_id = f.trade_id AND b.income_type = f.income_type
+        ON b.id = f.id AND b.symbol = f.symbol AND b.trade_id = f.trade_id AND b."time" = f."time"
+        AND b.order_id = f.order_id AND b.income_type = f.income_type
         AND coalesce(b.asset, '') = coalesce(f.asset, '')
       WHERE coalesce(f.amount, 0) <> coalesce(b.amount, 0)""",
     saying="""

@@ -32,6 +32,10 @@ class Ledger:
         self._account = account
         self._tran_ids: dict[str, Iterator[int]] = defaultdict(lambda: count(_FIRST_TRAN_ID))
 
+    def begin_again(self) -> None:
+        """Give the first numbers of lines out once more."""
+        self._tran_ids.clear()
+
     def book(
         self,
         type_: IncomeType,

@@ -19,6 +19,10 @@ class OrderBook:
     """Limit orders that are in the book, oldest first."""
 
     def __init__(self) -> None:
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Be empty, and give the first numbers out once more."""
         self._orders: dict[int, Order] = {}
         self._order_ids = count(_FIRST_ORDER_ID)
         self._trade_ids: dict[str, Iterator[int]] = {}

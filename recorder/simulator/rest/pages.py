@@ -39,6 +39,7 @@ def asked_income(account: Account, call: Call, now: datetime) -> list[Income]:
         income
         for income in lines[bisect_left(lines, start, key=lambda income: epoch_ms(income.time)) :]
         if (end is None or epoch_ms(income.time) <= end)
+        and not _is_forgotten(account, income.time)
         and type_ in {None, income.type}
         and symbol in {None, income.symbol}
     ]
@@ -65,7 +66,10 @@ def asked_trades(account: Account, call: Call, now: datetime) -> list[Fill]:
     kept = (
         fill
         for fill in account.truth.fills
-        if fill.symbol == symbol and fill.time >= now - _KEPT and order_id in {None, fill.order_id}
+        if fill.symbol == symbol
+        and fill.time >= now - _KEPT
+        and order_id in {None, fill.order_id}
+        and not _is_forgotten(account, fill.time)
     )
     if from_id is not None:
         if start is not None or end is not None:
@@ -79,6 +83,10 @@ def asked_trades(account: Account, call: Call, now: datetime) -> list[Fill]:
         return _between(kept, start, start + week if end is None else end)[:limit]
     end = epoch_ms(now) if end is None else end
     return _between(kept, end - week, end)[-limit:]
+
+
+def _is_forgotten(account: Account, time: datetime) -> bool:
+    return account.forgotten_until is not None and time < account.forgotten_until
 
 
 def _between(fills: Iterable[Fill], start: int, end: int) -> list[Fill]:
