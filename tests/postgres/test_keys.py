@@ -23,7 +23,7 @@ from recorder.postgres import tables
 from recorder.postgres.accounts import take_turn
 from recorder.postgres.dead_letters import DeadLetter
 from recorder.postgres.ledgers import Interval, Ledger, mark_complete, write_fills, write_income
-from recorder.postgres.marks import Mark
+from recorder.postgres.marks import Mark, Writer, take_over
 from recorder.postgres.schedules import write_schedule
 from recorder.recording import write
 
@@ -193,7 +193,10 @@ async def schedule(engine: AsyncEngine, turn: int) -> None:
 
 
 async def commit_mark(engine: AsyncEngine, turn: int) -> None:
-    await write(engine, [], mark=Mark(instance="a", committed=turn, through=1 + turn))
+    writer = Writer(instance="a", process="p", host="here", pid=1)
+    async with engine.begin() as connection:
+        await take_over(connection, writer, committed=turn, last=1, is_first=True)
+    await write(engine, [], mark=Mark(writer=writer, committed=turn, through=1 + turn))
 
 
 async def dead_letter(engine: AsyncEngine, turn: int) -> None:
