@@ -22,10 +22,12 @@ from recorder.domain.snapshot import Kind, Outcome, Snapshot
 from recorder.postgres import tables
 from recorder.postgres.accounts import take_turn
 from recorder.postgres.dead_letters import DeadLetter
+from recorder.postgres.engine import create_engine
 from recorder.postgres.ledgers import Interval, Ledger, mark_complete, write_fills, write_income
 from recorder.postgres.marks import Mark, Writer, take_over
 from recorder.postgres.schedules import write_schedule
 from recorder.recording import write
+from tests.postgres.logins import Login
 
 pytestmark = pytest.mark.every_postgres
 
@@ -259,3 +261,13 @@ async def test_other_content_under_a_key_comes_to_what_was_decided(engine: Async
     assert await found() == [both]
     async with engine.connect() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM recorder.superseded")) == superseded
+
+
+async def test_a_writer_may_do_all_that_comes_of_it(writer: Login) -> None:
+    engine = create_engine(writer.url)
+    try:
+        for put, *_ in DECIDED.values():
+            await put(engine, 0)
+            await put(engine, 1)
+    finally:
+        await engine.dispose()

@@ -42,6 +42,7 @@ async def test_every_view_answers(engine: AsyncEngine) -> None:
 
     assert counts == {
         "position_sample": 1,
+        "superseded": 0,
         "position_history": 1,
         "position_latest": 1,
         "snapshot": 1,
