@@ -7,9 +7,10 @@ against the history again whenever a change is written that lies between the sna
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.change import (
@@ -33,7 +34,6 @@ Place = tuple[int, datetime]
 SAME_CHANGE = "1 second"
 """A snapshot's state and the stream's are one change when they are equal and their times are no further apart."""
 
-_EVER = datetime(1, 1, 1, tzinfo=UTC)
 _ROUNDED = timedelta(milliseconds=2)  # more than what sending is rounded down by
 
 _POSITION = {"symbol": "text", "position_side": "text"}
@@ -93,6 +93,26 @@ _DATED = text(f"""
     ) AS c
     ORDER BY c.update_time
 """)
+# No snapshot says what was before the first one: there the last that was told of each position counts, found by
+# stepping from symbol to symbol, however long their histories are. With CASE, PostgreSQL takes the key for it and not
+# the index of dated changes, in which a position lies among all others.
+_DATED_BEFORE = text("""
+    WITH RECURSIVE changed AS (
+      SELECT min(symbol) AS symbol FROM recorder.change WHERE account_id = :account_id
+      UNION ALL
+      SELECT (SELECT min(symbol) FROM recorder.change WHERE account_id = :account_id AND symbol > changed.symbol)
+      FROM changed WHERE changed.symbol IS NOT NULL
+    )
+    SELECT c.symbol, c.position_side, c.update_time, c.position_amt, c.entry_price, c.margin_asset
+    FROM changed
+    CROSS JOIN unnest(ARRAY['BOTH', 'LONG', 'SHORT']) AS side
+    CROSS JOIN LATERAL (
+      SELECT c.* FROM recorder.change c
+      WHERE c.account_id = :account_id AND c.symbol = changed.symbol AND c.position_side = side
+        AND CASE WHEN c.dated_by_exchange THEN c.source <> 'ledger' END AND c.update_time <= :until
+      ORDER BY c.update_time DESC LIMIT 1
+    ) AS c
+""")
 _IMPLIED = text("""
     SELECT symbol, position_side, update_time, dated_by_exchange, position_amt, entry_price, break_even_price,
            margin_asset, source, snapshot_time, observed_at
@@ -128,6 +148,7 @@ _RETRACT = text(f"""
       AND change.position_side = gone.position_side AND change.update_time = gone.update_time
       AND change.dated_by_exchange = gone.dated_by_exchange
 """)
+# With CASE, PostgreSQL takes the key for the closes, a short range of it, and not all that are undated.
 # A close is contradicted by the snapshot after it in which the position is back with a state that is older than it.
 _MARK = text(f"""
     UPDATE recorder.change SET contradicted_by = marked.contradicted_by
@@ -142,7 +163,7 @@ _MARK = text(f"""
       CROSS JOIN LATERAL (
         SELECT c.symbol, c.position_side, c.update_time FROM recorder.change c
         WHERE c.account_id = :account_id AND c.symbol = given.symbol AND c.position_side = given.position_side
-          AND NOT c.dated_by_exchange AND c.source = 'inferred' AND c.update_time <= given.until
+          AND CASE WHEN NOT c.dated_by_exchange THEN c.source = 'inferred' END AND c.update_time <= given.until
           AND c.update_time >= coalesce((
             SELECT b.update_time FROM recorder.change b
             WHERE b.account_id = :account_id AND b.symbol = given.symbol AND b.position_side = given.position_side
@@ -228,7 +249,11 @@ async def hold_again(
     """
     again = set(times)
     own = {each.now.time: each for each in known}
-    outside = {at for _, _, at in told if not any(each.since and each.since < at <= each.now.sent_at for each in known)}
+    outside = {
+        at
+        for _, _, at in told
+        if not any((each.since is None or each.since < at) and at <= each.now.sent_at for each in known)
+    }
     if outside:
         again.update(
             await connection.scalars(
@@ -340,21 +365,26 @@ async def _states(
 
 async def _dated(connection: AsyncConnection, account_id: int, due: Sequence[_Due]) -> dict[datetime, list[Dated]]:
     """Read the changes between each snapshot and the one before it, or a moment more: that one may be moved."""
-    windows = [
-        (each.now.time, each.before.sent_at - _ROUNDED if each.before else _EVER, each.now.received_at) for each in due
-    ]
+    whose = {"account_id": account_id}
+    windows = [(each.now.time, (each.before or each.now).sent_at - _ROUNDED, each.now.received_at) for each in due]
     dated: dict[datetime, list[Dated]] = defaultdict(list)
-    for row in await connection.execute(_DATED, {"account_id": account_id} | _WINDOW.parameters(windows)):
-        dated[row.time].append(
-            Dated(
-                key=(row.symbol, row.position_side),
-                update_time=row.update_time,
-                position_amt=row.position_amt,
-                entry_price=row.entry_price,
-                margin_asset=row.margin_asset,
-            )
-        )
+    for each, (_, since, _) in zip(due, windows, strict=True):
+        if each.before is None:
+            rows = await connection.execute(_DATED_BEFORE, whose | {"until": since})
+            dated[each.now.time] += map(_change_of, rows)
+    for row in await connection.execute(_DATED, whose | _WINDOW.parameters(windows)):
+        dated[row.time].append(_change_of(row))
     return dated
+
+
+def _change_of(row: Row[Any]) -> Dated:
+    return Dated(
+        key=(row.symbol, row.position_side),
+        update_time=row.update_time,
+        position_amt=row.position_amt,
+        entry_price=row.entry_price,
+        margin_asset=row.margin_asset,
+    )
 
 
 async def _add(connection: AsyncConnection, account_id: int, changes: Iterable[Change]) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recorder.domain.position import Position
 from recorder.domain.snapshot import Kind, Snapshot
 from recorder.exceptions import SchemaMismatch
 from recorder.postgres import definitions
@@ -40,6 +42,28 @@ SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 LANDED = sorted(script.revision for script in SCRIPTS.walk_revisions() if script.revision != REVISION)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 GRANTS = Path(__file__).parent / "grants.txt"
+# Left by revision 0001: the stream told of BTCUSDT and XRPUSDT, which were closed while nobody listened.
+PHANTOMS = (
+    "SELECT recorder.ensure_partitions(CAST(:noon AS timestamptz), now() + interval '62 days')",
+    "INSERT INTO recorder.account (name) VALUES ('main')",
+    """INSERT INTO recorder.snapshot (account_id, "time", kind, taken_at, outcome, position_count, duration_ms)
+       SELECT a.id, at, 'slot', at + interval '200 ms', 'ok', count, 100
+       FROM recorder.account a, (VALUES (0, 0), (5, 1), (10, 1)) AS slot (seconds, count),
+            LATERAL (SELECT CAST(:noon AS timestamptz) + seconds * interval '1 second' AS at) AS due""",
+    """INSERT INTO recorder.sample (account_id, "time", update_time, symbol, position_side, position_amt, entry_price,
+                                    mark_price, unrealized_profit)
+       SELECT s.account_id, s."time", CAST(:noon AS timestamptz) + interval '3 seconds', 'ETHUSDT', 'BOTH', 2, 100,
+              100, 0
+       FROM recorder.snapshot s WHERE s.position_count = 1""",
+    """INSERT INTO recorder.change (account_id, symbol, position_side, update_time, dated_by_exchange, position_amt,
+                                    entry_price, margin_asset, source, observed_at, event_time)
+       SELECT a.id, symbol, 'BOTH', at, true, amount, 100, 'USDT', 'stream', at, at
+       FROM recorder.account a, (VALUES ('BTCUSDT', 2, 4), ('ETHUSDT', 3, 2), ('XRPUSDT', 8, -1))
+              AS told (symbol, seconds, amount),
+            LATERAL (SELECT CAST(:noon AS timestamptz) + seconds * interval '1 second' AS at) AS heard""",
+)
+HELD = "SELECT symbol, position_amt FROM bi.positions_at(:at) ORDER BY 1"
+CLOSED = "SELECT symbol, update_time FROM bi.position_history WHERE source = 'inferred' ORDER BY 1"
 FREEZE = (
     "this revision has landed: databases out there were made of it, and will never see the change. Put the file back, "
     "and make a new revision: docs/schema-changes.md"
@@ -167,6 +191,50 @@ async def test_an_upgraded_database_equals_a_new_one_and_keeps_rows_grants_and_w
         assert [result.check.name for result in await audit(upgraded) if result.is_violated] == []
     finally:
         await upgraded.dispose()
+
+
+@pytest.mark.every_postgres
+async def test_an_upgrade_closes_what_only_the_stream_told_of_and_the_next_snapshot_lacked(empty: str) -> None:
+    upgraded = create_engine(empty)
+    try:
+        await upgrade(upgraded, "0001")
+        async with upgraded.begin() as connection:
+            for statement in PHANTOMS:
+                await connection.execute(text(statement), {"noon": NOON})
+        await upgrade(upgraded)
+
+        for slot, updated in ((15, 3), (20, 9)):  # the second tells of a change before a snapshot of the time before
+            await write(upgraded, [held_on(slot, updated)])
+            async with upgraded.connect() as connection:
+                said = await connection.execute(text(HELD), {"at": NOON + timedelta(seconds=slot + 1)})
+                assert said.all() == [("BTCUSDT", 0), ("ETHUSDT", 2), ("XRPUSDT", 0)]
+                closed = (await connection.execute(text(CLOSED))).all()
+                assert closed == [("BTCUSDT", NOON + timedelta(seconds=5)), ("XRPUSDT", NOON + timedelta(seconds=10))]
+            assert [result.check.name for result in await audit(upgraded) if result.is_violated] == []
+    finally:
+        await upgraded.dispose()
+
+
+def held_on(slot: int, updated: int) -> Snapshot:
+    """A snapshot of the account of PHANTOMS, in which only ETHUSDT is open."""
+    position = Position(
+        symbol="ETHUSDT",
+        position_side="BOTH",
+        position_amt=Decimal(2),
+        entry_price=Decimal(100),
+        update_time=NOON + timedelta(seconds=updated),
+        mark_price=Decimal(100),
+        unrealized_profit=Decimal(0),
+    )
+    time = NOON + timedelta(seconds=slot)
+    return Snapshot(
+        account="main",
+        time=time,
+        kind=Kind.SLOT,
+        taken_at=time + timedelta(seconds=0.2),
+        duration=timedelta(seconds=0.1),
+        positions=(position,),
+    )
 
 
 async def test_a_dump_restored_into_a_new_server_equals_the_original(lived: str, reachable: Path) -> None:
