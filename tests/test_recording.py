@@ -226,7 +226,9 @@ async def test_a_damaged_record_is_a_gap_and_its_neighbours_are_committed(engine
 async def test_a_schema_that_is_too_old_is_waited_for_with_the_command_that_mends_it(
     engine: AsyncEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await upgrade(engine, "base")
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP SCHEMA bi, recorder CASCADE"))
+    await upgrade(engine, "0001")
     async with scene(engine, tmp_path) as at:
         at.recording.record(slot(0))
         async with asyncio.timeout(PLENTY):

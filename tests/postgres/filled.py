@@ -22,10 +22,14 @@ _COMMENTS = text("""
 """)
 
 
-async def make(url: str, revision: str, source: str) -> None:
+Columns = dict[str, str]
+"""Of each table."""
+
+
+async def make(url: str, revision: str, source: str) -> Columns:
     """Bring the empty database at *url* to *revision*, and fill it with the rows of the database at *source*.
 
-    What that revision has no place for is left out.
+    What that revision has no place for is left out; return what it has.
     """
     engine = create_engine(url)
     await upgrade(engine, revision)
@@ -35,11 +39,14 @@ async def make(url: str, revision: str, source: str) -> None:
         first = await given.fetchval('SELECT min("time") FROM recorder.snapshot')
         await taken.execute("SELECT recorder.ensure_partitions($1, now() + interval '62 days')", first)
         known = {row["name"]: row["columns"] for row in await given.fetch(_TABLES)}
-        for name, columns in await taken.fetch(_TABLES):
-            common = [column for column in columns if column in known.get(name, ())]
-            if common:
-                await _copy(given, taken, name, ", ".join(common))
+        common = {
+            name: ", ".join(column for column in columns if column in known[name])
+            for name, columns in await taken.fetch(_TABLES)
+        }
+        for name, columns in common.items():
+            await _copy(given, taken, name, columns)
         await taken.execute("SELECT setval('recorder.account_id_seq', (SELECT max(id) FROM recorder.account))")
+        return common
     finally:
         await given.close()
         await taken.close()
@@ -54,15 +61,19 @@ async def _copy(given: asyncpg.Connection, taken: asyncpg.Connection, name: str,
     )
 
 
-async def rows(url: str) -> dict[str, list[str]]:
-    """Every row of every table, as text in order, by the table's name."""
+async def rows(url: str, only: Columns | None = None) -> dict[str, list[str]]:
+    """Every row of every table, or its columns in *only*, as text in order, by the table's name."""
     connection = await asyncpg.connect(url)
     try:
+        every = {name: ", ".join(columns) for name, columns in await connection.fetch(_TABLES)}
         return {
             name: [
-                row[0] for row in await connection.fetch(f"SELECT to_jsonb(t)::text FROM recorder.{name} t ORDER BY 1")
+                row[0]
+                for row in await connection.fetch(
+                    f"SELECT to_jsonb(t)::text FROM (SELECT {columns} FROM recorder.{name}) AS t ORDER BY 1"
+                )
             ]
-            for name, _ in await connection.fetch(_TABLES)
+            for name, columns in (only or every).items()
         }
     finally:
         await connection.close()

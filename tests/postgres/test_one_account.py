@@ -29,7 +29,6 @@ SEVERAL_ACCOUNTS = {
     "events._REPLACED",
     "gaps._LAST_WATCHED",
     "gaps._OPEN",
-    "ledgers._ADD_FILLS",
     "ledgers._NOT_REPAIRED",
     "ledgers._REPAIRED",
     "questions._SUMMARY",

@@ -247,7 +247,10 @@ async def test_a_migration_waits_for_a_table_in_use_and_lets_others_pass(engine:
     async with reader.transaction():
         await reader.execute("SELECT count(*) FROM bi.gap")
         migrating = asyncio.create_task(upgrade(engine))
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'bi.gap'::regclass"
+        waiting = (
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+            "WHERE NOT l.granted AND d.datname = current_database()"
+        )
         seen: list[int] = []
         async with asyncio.timeout(30):
             while seen[-2:] != [1, 0]:  # it waited, and gave the others way
