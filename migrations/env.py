@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from recorder.postgres.definitions import REMOVED, definitions
 from recorder.postgres.engine import create_unhurried_engine
-from recorder.postgres.roles import READER, WRITER, rights
+from recorder.postgres.roles import READER, TAKE_TURN, WRITER, rights
 from recorder.postgres.tables import METADATA, SCHEMA
 
 APPLIED = text("""
@@ -73,6 +73,7 @@ def is_at_head() -> bool:
 
 def renew(connection: Connection) -> None:
     """Make views and functions what their files say, keeping what was granted and what others built on them."""
+    connection.execute(TAKE_TURN)
     for removed in REMOVED:
         kind, name = removed.split(" ", 1)
         connection.execute(text(f"DROP {kind} IF EXISTS {name}"))

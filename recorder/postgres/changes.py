@@ -25,7 +25,7 @@ from recorder.domain.change import (
 )
 from recorder.domain.position import Key, PositionState
 from recorder.domain.snapshot import Kind, Snapshot
-from recorder.postgres.rebuilding import rebuilding_from
+from recorder.postgres.reopening import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 Place = tuple[int, datetime]

@@ -15,7 +15,7 @@ from recorder.domain.event import AccountUpdate, Arrival, KeptEvent, ListenKeyEx
 from recorder.domain.fill import Fill
 from recorder.postgres.changes import SAME_CHANGE, hold_again, retract
 from recorder.postgres.ledgers import write_told_fills
-from recorder.postgres.rebuilding import rebuilding_from
+from recorder.postgres.reopening import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 from recorder.postgres.tellings import Line, Record, write_lines
 

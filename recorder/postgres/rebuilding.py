@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.change import ChangeSource
 from recorder.domain.walk import TOLERANCE, Execution, Rebuilt, Told, Unexplained, Walk, walk
+from recorder.postgres.changes import hold_again
 from recorder.postgres.rowset import RowSet, number
 
 _SIDES = ("BOTH", "LONG", "SHORT")
@@ -146,17 +147,6 @@ _DONE = text("""
 """)
 
 
-def rebuilding_from(statement: str) -> str:
-    """Add to a *statement* that writes, and returns account_id, symbol and time, that all since is to be rebuilt."""
-    return f"""
-    WITH told AS ({statement})
-    UPDATE recorder.ledger SET rebuilt_until = since."time"
-    FROM (SELECT account_id, symbol, min("time") AS "time" FROM told GROUP BY account_id, symbol) AS since
-    WHERE ledger.account_id = since.account_id AND ledger.kind = 'fill' AND ledger.symbol = since.symbol
-      AND ledger.rebuilt_until > since."time"
-    """
-
-
 async def symbols_to_rebuild(connection: AsyncConnection, account_id: int) -> list[str]:
     """The symbols of an account of which anything was recorded since their changes were rebuilt."""
     return list(await connection.scalars(_DUE, {"account_id": account_id}))
@@ -205,6 +195,8 @@ async def _rebuild(
     if walked.refuted:
         refuted = _INSTANT.parameters((*key.values(), time) for time in walked.refuted)
         await connection.execute(_MAKE_ROOM, refuted)
+        gone = [(key["symbol"], key["position_side"], time) for time in walked.refuted]
+        await hold_again(connection, key["account_id"], gone)  # they stood against these, and stand against less now
     await _write(connection, key, walked.rebuilt, margin_asset)
     await _write_unexplained(connection, key, walked.unexplained)
     return walked

@@ -81,7 +81,7 @@ _CREATE = """
 """
 _EXIST = text("SELECT count(*) = 2 FROM pg_roles WHERE rolname IN (:writer, :reader)")
 # With whoever makes partitions: both change what the catalogue has of a table, and PostgreSQL refuses the second.
-_TAKE_TURN = text("SELECT pg_advisory_xact_lock(hashtext('recorder.partitions'), 0)")
+TAKE_TURN = text("SELECT pg_advisory_xact_lock(hashtext('recorder.partitions'), 0)")
 _DATABASE = text("""
     SELECT quote_ident(datname) AS name, pg_has_role(datdba, 'USAGE') AS is_ours
     FROM pg_database WHERE datname = current_database()
@@ -102,7 +102,7 @@ async def create_roles(engine: AsyncEngine) -> list[str]:
     """
     with storage_errors(denied="run it as the owner of the recorder's schema with the right to create roles"):
         async with engine.begin() as connection:
-            await connection.execute(_TAKE_TURN)
+            await connection.execute(TAKE_TURN)
             for role in (WRITER, READER):
                 await connection.execute(text(_CREATE.format(role=role)))
             for statement in rights():

@@ -15,8 +15,8 @@ from recorder.postgres.engine import cause_of, storage_errors
 from recorder.postgres.structure import Difference, difference, page
 from recorder.postgres.tables import REVISION
 
-_LOCK_SECONDS = 2.0
-_TRIES = 15
+_LOCK_SECONDS = 0.5  # less than the second after which PostgreSQL ends one of two that wait for each other
+_TRIES = 60
 _NAMED = 3
 _HAS = text("""
     SELECT to_regclass('recorder.alembic_version') IS NOT NULL AS revision,

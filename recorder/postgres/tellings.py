@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from recorder.domain.clash import Clash
 from recorder.domain.fill import FillSource
-from recorder.postgres.rebuilding import rebuilding_from
+from recorder.postgres.reopening import rebuilding_from
 from recorder.postgres.rowset import RowSet, number
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
