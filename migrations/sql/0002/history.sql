@@ -25,7 +25,7 @@ FROM recorder.change opened
 CROSS JOIN LATERAL (
   SELECT s."time", s.taken_at, s.position_count FROM recorder.snapshot s
   WHERE s.account_id = opened.account_id AND s.outcome = 'ok' AND s.taken_at >= opened.update_time
-    AND s.taken_at - make_interval(secs => s.duration_ms / 2000.0) > opened.update_time
+    AND s.taken_at - make_interval(secs => s.duration_ms / 2000.0) - interval '100 milliseconds' > opened.update_time
   ORDER BY s.taken_at, s."time" LIMIT 1
 ) AS seen
 WHERE opened.source = 'stream' AND opened.position_amt <> 0
