@@ -42,8 +42,8 @@ docs/schema.md: $(VENV)/.dev ## what the database says of itself
 	$(BIN)/python -m tests.postgres.schema_page > $@.new && mv $@.new $@
 
 migrations/structure: $(VENV)/.dev ## what the newest revision is made of
-	$(BIN)/python -m tests.postgres.structure_page > /tmp/structure.new
-	mv /tmp/structure.new $@/$$(ls $@ | sort | tail -1)
+	$(BIN)/python -m tests.postgres.structure_page > $@.new
+	mv $@.new $@/$$(ls $@ | sort | tail -1)
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -89,8 +89,8 @@ def require_structure(found: Difference) -> None:
         raise SchemaMismatch(
             f"the database's tables are not those of its revision: {_some(found.tables)}",
             why="they were changed by hand, or made by a version of the recorder that was never released",
-            fix="undo the change, or restore a backup from before it; or record into a new database, "
-            "which brings nothing to harm: recorder db upgrade changes no table of a revision that it already has",
+            fix="undo the change, restore a backup from before it, or record into a new database; "
+            "recorder db upgrade changes no table of a revision that the database has already",
         )
     if found.definitions:
         raise SchemaMismatch(
